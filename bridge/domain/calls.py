@@ -1,0 +1,430 @@
+"""Calls: an event is folded into its call, and out come the deliveries that it causes.
+
+Events may come twice, late, or in any order, and the same errands and ends must come of it. So
+nothing here depends on which event came first; only on which events are known:
+
+- A *thread* is all that is known of one `referenceId`. Phone systems use references again, so it
+  holds *spans*: runs of events without a gap longer than `calls.reuse_after_hours`.
+- A *call* is a span, joined by the spans after it for as long as a callback or voicemail errand is
+  open on it. Calls are derived from the spans each time, never stored.
+- An errand exists as soon as one event of the call asked for it. Its end exists as soon as the call
+  was answered and ended after that, or somebody rang back and got through. Both only ever become
+  true, which is why no order of arrival can make a difference.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from bridge.domain.deliveries import Draft, EndErrand, Kind, NewErrand
+from bridge.domain.events import Agent, CallEvent, EventType
+from bridge.domain.rules import Action
+
+HOUR_US: Final = 3_600_000_000
+SECOND_US: Final = 1_000_000
+# The nodes of a phone system may disagree on the time by this much: an end that seems to be earlier
+# than its answer by less is still the end of that answer.
+CLOCK_SKEW_US: Final = 60 * SECOND_US
+_CALLBACKS: Final = frozenset({EventType.CALLBACK_REQUESTED, EventType.VOICEMAIL_LEFT})
+_RINGING: Final = frozenset(
+    {EventType.CALL_QUEUED, EventType.CALL_ANSWERED, EventType.CALL_TRANSFERRED}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallPolicy:
+    """When a reference is used again, and when a call counts as abandoned or forgotten."""
+
+    reuse_after_us: int = 24 * HOUR_US
+    settle_us: int = 10 * SECOND_US
+    stale_after_us: int = 12 * HOUR_US
+    journal_us: int = 30 * 24 * HOUR_US
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The latest of its kind: ordered by when it happened, then by when it came."""
+
+    at_us: int
+    order: int
+    agent: Agent | None = None
+    text: str = ""
+
+
+def _later(one: Mark | None, other: Mark | None) -> Mark | None:
+    if one is None or other is None:
+        return one or other
+    return max(one, other, key=lambda mark: (mark.at_us, mark.order))
+
+
+def _earlier(one: int | None, other: int | None) -> int | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Creation:
+    """An errand that an event asked for.
+
+    `draft` is there until it is emitted; `end` is the last end that was.
+    """
+
+    message_id: str
+    reference_id: str
+    route: str
+    has_agent: bool
+    default_agent: Agent | None = None
+    draft: NewErrand | None = None
+    end: EndErrand | None = None
+    end_is_skipped: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """What is known of one run of events."""
+
+    first_us: int
+    last_us: int
+    rings: bool = False
+    answered_us: int | None = None
+    is_abandoned: bool = False
+    awaits_callback: bool = False
+    ended: Mark | None = None
+    dialed: Mark | None = None
+    agent: Mark | None = None
+    known: Mapping[str, Mark] = field(default_factory=dict)
+    creations: tuple[Creation, ...] = ()
+    is_counted: bool = False
+    is_stale: bool = False
+
+    @property
+    def is_active(self) -> bool:
+        """Whether a caller is believed to be on the line."""
+        return self.rings and self.ended is None and not (self.is_abandoned or self.is_stale)
+
+    @property
+    def awaits_settling(self) -> bool:
+        """Whether it ended without an answer, and an answer may still be on its way."""
+        return (
+            self.ended is not None
+            and self.answered_us is None
+            and not self.awaits_callback
+            and not self.is_counted
+        )
+
+    def recall(self, name: str) -> str:
+        """Return the latest value known of a field, or nothing."""
+        mark = self.known.get(name)
+        return mark.text if mark else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thread:
+    """All that is known of one reference, the oldest span first."""
+
+    spans: tuple[Span, ...] = ()
+    arrivals: int = 0
+
+    @property
+    def is_active(self) -> bool:
+        """Whether a caller is believed to be on the line."""
+        return any(span.is_active for span in self.spans)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the errand of a callback or voicemail still waits for its end."""
+        return any(_awaits_callback(call) for call in _calls(list(self.spans)))
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """A thread after an event, what is to leave because of it, and when to look at it again.
+
+    `ends_skipped` counts ends that Cention could not understand (no agent).
+    """
+
+    thread: Thread
+    drafts: tuple[Draft, ...] = ()
+    timer_us: int | None = None
+    ends_skipped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the rules want of an event: which actions, and the errand, were it to be created.
+
+    The default agent is the route's.
+    """
+
+    actions: frozenset[Action]
+    errand: NewErrand | None = None
+    default_agent: Agent | None = None
+
+
+_REMEMBERED: Final = (
+    "caller_name",
+    "cuid",
+    "queue_name",
+    "queue_number",
+    "dest_msisdn",
+    "paging_number",
+    "paging_name",
+    "link",
+    "comment",
+    "call_reason",
+    "appointment_timestamp",
+)
+
+
+def fold(
+    thread: Thread,
+    event: CallEvent,
+    ask: Callable[[Span], Asked],
+    policy: CallPolicy,
+    *,
+    received_us: int,
+) -> Folded:
+    """Fold one event into its thread.
+
+    `ask` says what the rules want, given the call as it is known when the event is taken.
+    `received_us` is when that is; timers run from there. Pure where `ask` is: the same arguments
+    give the same answer.
+    """
+    near = [span for span in thread.spans if _is_near(span, event.occurred_us, policy)]
+    span = _with_event(_merged(near, event.occurred_us), event, thread.arrivals)
+    span = _with_actions(span, event, ask(span), thread.arrivals)
+    far = [one for one in thread.spans if one not in near]
+    drafts: list[Draft] = []
+    skipped = 0
+    settled: list[Span] = []
+    for call in _calls(sorted([span, *far], key=lambda one: one.first_us)):
+        if not _is_worth_keeping(call, received_us, policy):
+            continue
+        after, leaving, unsendable = _emit(call)
+        settled.extend(after)
+        drafts.extend(leaving)
+        skipped += unsendable
+    folded = Thread(spans=tuple(settled), arrivals=thread.arrivals + 1)
+    return Folded(folded, tuple(drafts), _timer(folded, received_us, policy), skipped)
+
+
+def _is_near(span: Span, at_us: int, policy: CallPolicy) -> bool:
+    return span.first_us - policy.reuse_after_us <= at_us <= span.last_us + policy.reuse_after_us
+
+
+def _merged(spans: list[Span], at_us: int) -> Span:
+    """Return the spans as one; an event between two runs shows that they were one."""
+    if not spans:
+        return Span(first_us=at_us, last_us=at_us)
+    first, *others = spans
+    for other in others:
+        known = dict(first.known)
+        for name, mark in other.known.items():
+            known[name] = _later(known.get(name), mark) or mark
+        first = Span(
+            first_us=min(first.first_us, other.first_us),
+            last_us=max(first.last_us, other.last_us),
+            rings=first.rings or other.rings,
+            answered_us=_earlier(first.answered_us, other.answered_us),
+            is_abandoned=first.is_abandoned or other.is_abandoned,
+            awaits_callback=first.awaits_callback or other.awaits_callback,
+            ended=_later(first.ended, other.ended),
+            dialed=_later(first.dialed, other.dialed),
+            agent=_later(first.agent, other.agent),
+            known=known,
+            creations=first.creations + other.creations,
+            is_counted=first.is_counted or other.is_counted,
+            is_stale=first.is_stale and other.is_stale,
+        )
+    return first
+
+
+def _with_event(span: Span, event: CallEvent, order: int) -> Span:
+    at_us = event.occurred_us
+    known = dict(span.known)
+    texts = {name: getattr(event, name) for name in _REMEMBERED}
+    texts["caller"] = event.caller.msisdn
+    texts["caller_text"] = event.caller_text
+    for name, text in texts.items():
+        if text:
+            mark = Mark(at_us, order, text=text)
+            known[name] = _later(known.get(name), mark) or mark
+    agent = Mark(at_us, order, event.agent) if event.agent else None
+    return replace(
+        span,
+        first_us=min(span.first_us, at_us),
+        last_us=max(span.last_us, at_us),
+        rings=span.rings or event.type in _RINGING,
+        answered_us=_earlier(
+            span.answered_us, at_us if event.type is EventType.CALL_ANSWERED else None
+        ),
+        is_abandoned=span.is_abandoned or event.type is EventType.CALL_ABANDONED,
+        awaits_callback=span.awaits_callback or event.type in _CALLBACKS,
+        agent=_later(span.agent, agent),
+        known=known,
+        is_stale=False,
+    )
+
+
+def _with_actions(span: Span, event: CallEvent, asked: Asked, order: int) -> Span:
+    if Action.END_ERRAND in asked.actions or event.type is EventType.CALL_ENDED:
+        if not event.type.is_outbound:
+            mark = Mark(event.occurred_us, order, event.agent)
+            span = replace(span, ended=_later(span.ended, mark))
+        elif event.outcome == "completed":
+            mark = Mark(event.occurred_us, order, event.agent, event.dialed_number)
+            span = replace(span, dialed=_later(span.dialed, mark))
+    if Action.CREATE_ERRAND in asked.actions and asked.errand is not None and not span.creations:
+        creation = Creation(
+            message_id=asked.errand.message_id,
+            reference_id=event.call_reference,
+            route=event.route,
+            has_agent=asked.errand.integration is not None,
+            default_agent=asked.default_agent,
+            draft=asked.errand,
+        )
+        span = replace(span, creations=(creation,))
+    return span
+
+
+def _calls(spans: list[Span]) -> list[list[Span]]:
+    """Put spans together into calls: a callback that is still open takes in what comes after."""
+    calls: list[list[Span]] = []
+    for span in spans:
+        if calls and _awaits_callback(calls[-1]):
+            calls[-1].append(span)
+        else:
+            calls.append([span])
+    return calls
+
+
+def _is_over(call: list[Span]) -> bool:
+    answered_us: int | None = None
+    ended: Mark | None = None
+    for span in call:
+        if span.dialed is not None:
+            return True
+        answered_us = _earlier(answered_us, span.answered_us)
+        ended = _later(ended, span.ended)
+    if answered_us is None or ended is None:
+        return False
+    return ended.at_us >= answered_us - CLOCK_SKEW_US
+
+
+def _is_worth_keeping(call: list[Span], now_us: int, policy: CallPolicy) -> bool:
+    """Say whether an event can still come to this call: older ones are refused at the door."""
+    if call[-1].last_us >= now_us - policy.journal_us - policy.reuse_after_us:
+        return True
+    return _awaits_callback(call)
+
+
+def _awaits_callback(call: list[Span]) -> bool:
+    return any(span.awaits_callback for span in call) and not _is_over(call)
+
+
+def _emit(call: list[Span]) -> tuple[list[Span], list[Draft], int]:
+    """Return the call with what was emitted noted on it, the drafts, and the ends skipped."""
+    drafts: list[Draft] = []
+    skipped = 0
+    has_errand = any(one.draft is None for span in call for one in span.creations)
+    is_over = _is_over(call)
+    after: list[Span] = []
+    for span in call:
+        creations: list[Creation] = []
+        for one in span.creations:
+            creation = one
+            if creation.draft is not None and not has_errand:
+                has_errand = True
+                drafts.append(_creating(creation, creation.draft))
+                creation = replace(creation, draft=None)
+            if creation.draft is None and is_over:
+                ended = _ended(creation, call)
+                if ended.end is not None and ended.end != creation.end:
+                    drafts.append(_ending(ended, ended.end))
+                skipped += ended.end_is_skipped and not creation.end_is_skipped
+                creation = ended
+            creations.append(creation)
+        after.append(replace(span, creations=tuple(creations)))
+    return after, drafts, skipped
+
+
+def _ended(creation: Creation, call: list[Span]) -> Creation:
+    """Return the creation with its end as the call is known now.
+
+    The end names the agent of the ending event, if that names one; else of the latest event that
+    does; else the route's.
+    """
+    closing = dialed = latest = None
+    for span in call:
+        closing = _later(closing, _later(span.ended, span.dialed))
+        dialed = _later(dialed, span.dialed)
+        latest = _later(latest, span.agent)
+    named = (closing.agent if closing else None) or (latest.agent if latest else None)
+    agent = named or creation.default_agent
+    if agent is None or not creation.has_agent:
+        return replace(creation, end_is_skipped=True)
+    end = EndErrand(
+        reference_id=creation.reference_id,
+        agent=agent,
+        dialed_number=dialed.text if dialed else "",
+    )
+    return replace(creation, end=end)
+
+
+def _creating(creation: Creation, errand: NewErrand) -> Draft:
+    return Draft(
+        key=f"{creation.message_id}:new",
+        lane=creation.message_id,
+        position=0,
+        kind=Kind.NEW_ERRAND,
+        route=creation.route,
+        payload=errand,
+    )
+
+
+def _ending(creation: Creation, end: EndErrand) -> Draft:
+    return Draft(
+        key=f"{creation.message_id}:end",
+        lane=creation.message_id,
+        position=1,
+        kind=Kind.END_ERRAND,
+        route=creation.route,
+        payload=end,
+    )
+
+
+def _timer(thread: Thread, now_us: int, policy: CallPolicy) -> int | None:
+    if any(span.awaits_settling for span in thread.spans):
+        return now_us + policy.settle_us
+    if thread.is_active:
+        return now_us + policy.stale_after_us
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Lapsed:
+    """A thread after its timer ran out, and what became of its calls."""
+
+    thread: Thread
+    abandoned: int = 0
+    stale: int = 0
+
+
+def lapse(thread: Thread) -> Lapsed:
+    """Close what has waited long enough: calls without an answer, calls that went silent.
+
+    An answer or end that comes later still counts; only the books are closed here.
+    """
+    abandoned = stale = 0
+    spans = []
+    for span in thread.spans:
+        after = span
+        if span.awaits_settling:
+            abandoned += 1
+            after = replace(span, is_counted=True)
+        elif span.is_active:
+            stale += 1
+            after = replace(span, is_stale=True)
+        spans.append(after)
+    return Lapsed(replace(thread, spans=tuple(spans)), abandoned, stale)

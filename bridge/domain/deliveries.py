@@ -1,0 +1,126 @@
+"""What leaves the bridge: the work that events cause, before it takes Cention's form."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from bridge.domain.events import Agent, Attachment
+
+
+class Kind(StrEnum):
+    """The kinds of delivery, as they stand in metrics and in the store."""
+
+    NEW_ERRAND = "new_errand"
+    END_ERRAND = "end_errand"
+    CONTACT_CARD = "contact_card"
+    WATEMPLATE = "watemplate"
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether sending it twice does no more than sending it once."""
+        return self in {Kind.END_ERRAND, Kind.CONTACT_CARD}
+
+
+class State(StrEnum):
+    """Where a delivery stands.
+
+    `READY` heads its lane and waits for its time; `BLOCKED` waits for the one before it;
+    `SENDING` was on its way when this was written (found so at a start, it is in doubt);
+    `HELD` is in doubt and waits for a person; `DEAD` was refused for good; `PARKED` depends on a
+    dead or held one.
+    """
+
+    READY = "ready"
+    BLOCKED = "blocked"
+    SENDING = "sending"
+    DELIVERED = "delivered"
+    HELD = "held"
+    DEAD = "dead"
+    PARKED = "parked"
+
+
+PENDING_STATES = (State.READY, State.BLOCKED, State.SENDING)
+STOPPED_STATES = (State.DEAD, State.HELD, State.PARKED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Integration:
+    """The call that an errand is about, as Cention's Aventa integration wants it.
+
+    `dest_number` is an MSISDN without the plus; empty texts are left out of the document.
+    """
+
+    reference_id: str
+    agent: Agent
+    dest_number: str
+    queue_name: str
+    queue_number: str
+    link: str = ""
+    paging_number: str = ""
+    paging_name: str = ""
+    comment: str = ""
+    call_reason: str = ""
+    appointment_timestamp: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosingAnswer:
+    """Makes an errand that is answered already, or signs a WhatsApp template."""
+
+    user_type: str
+    user_id: str
+    subject: str = ""
+    body: str = ""
+    html_body: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhatsAppTemplate:
+    """A template message of WhatsApp; `params` is a list of objects as the vendor shows it."""
+
+    elementname: str
+    namespace: str
+    params: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewErrand:
+    """An errand to be created. `sender` goes out as `from`."""
+
+    message_id: str
+    name: str
+    sender: str
+    subject: str
+    body: str
+    html_body: str = ""
+    attachments: tuple[Attachment, ...] = ()
+    extradata: dict[str, Any] | None = None
+    integration: Integration | None = None
+    cuid: str = ""
+    answer: ClosingAnswer | None = None
+    watemplate: WhatsAppTemplate | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndErrand:
+    """The end of the errand that was created with this reference."""
+
+    reference_id: str
+    agent: Agent
+    dialed_number: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A delivery that an event asks for.
+
+    `key` is unique for ever: asking twice makes one. Asking again with another payload changes
+    what has not been tried yet. Deliveries of one `lane` leave in the order of `position`.
+    """
+
+    key: str
+    lane: str
+    position: int
+    kind: Kind
+    route: str
+    payload: NewErrand | EndErrand

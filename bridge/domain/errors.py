@@ -1,0 +1,59 @@
+"""Every error that the bridge raises on purpose, as one tree.
+
+- `BridgeError`
+  - `InvalidEvent`: what a caller sent is not a valid event (422)
+  - `StoreError`
+    - `StoreUnavailable`: it can't be kept now; the caller should come back (503)
+    - `StoreTooNew`: a newer release has migrated this store
+    - `StoreUnusable`: the store can't keep the promise (wrong mode, wrong path, wrong engine)
+  - `InvalidTemplate`: a rule's text can't be rendered
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """One thing that is wrong with a document.
+
+    `pointer` is an RFC 6901 JSON pointer into it, and `detail` says what is wrong without
+    repeating any value of it, since values may be personal data.
+    """
+
+    pointer: str
+    detail: str
+
+
+class BridgeError(Exception):
+    """The root of the tree."""
+
+
+class InvalidEvent(BridgeError):  # noqa: N818 - the field's own term; every error here says its kind
+    """What a caller sent is not a valid event."""
+
+    def __init__(self, issues: list[Issue], *, event_id: str = "", event_type: str = "") -> None:
+        """Keep every issue found, and the event's id and type as far as they could be read."""
+        super().__init__("; ".join(f"{issue.pointer}: {issue.detail}" for issue in issues))
+        self.issues = issues
+        self.event_id = event_id
+        self.event_type = event_type
+
+
+class InvalidTemplate(BridgeError):  # noqa: N818 - as above
+    """A rule's subject, body or html_body can't be rendered."""
+
+
+class StoreError(BridgeError):
+    """Something about the store."""
+
+
+class StoreUnavailable(StoreError):  # noqa: N818 - as above
+    """It can't be kept now (disk full, store away, too much in flight); come back later."""
+
+
+class StoreUnusable(StoreError):  # noqa: N818 - as above
+    """The store can't keep the bridge's promise, and a person has to change something."""
+
+
+class StoreTooNew(StoreUnusable):
+    """The store was migrated by a newer release than this one."""

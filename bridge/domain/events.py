@@ -1,0 +1,357 @@
+"""Call events: their shape on the wire, and what the bridge makes of it.
+
+`EventDocument` is the wire's shape (the contract's section 3), checked strictly: `true` is no
+integer, `"1"` is no integer, and unknown keys are kept aside. `CallEvent` is what the rest of the
+bridge works with: numbers read, times in microseconds, the route found.
+"""
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+from bridge.domain.errors import InvalidEvent, Issue
+from bridge.domain.msisdn import NumberStatus, PhoneNumber
+
+ATTACHMENTS_BYTES_MAX: Final = 10 * 1024 * 1024
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_RFC3339: Final = re.compile(
+    r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:(?P<second>\d{2})(?P<fraction>\.\d+)?"
+    r"(?P<offset>[Zz]|[+-]\d{2}:\d{2})",
+    re.ASCII,
+)
+
+
+class EventType(StrEnum):
+    """What happened at the phone system."""
+
+    CALL_QUEUED = "call.queued"
+    CALL_ANSWERED = "call.answered"
+    CALL_TRANSFERRED = "call.transferred"
+    CALL_ENDED = "call.ended"
+    CALL_ABANDONED = "call.abandoned"
+    CALLBACK_REQUESTED = "callback.requested"
+    VOICEMAIL_LEFT = "voicemail.left"
+    OUTBOUND_ANSWERED = "outbound.answered"
+    OUTBOUND_ENDED = "outbound.ended"
+    AGENT_AVAILABLE = "agent.available"
+    AGENT_UNAVAILABLE = "agent.unavailable"
+
+    @property
+    def is_of_caller(self) -> bool:
+        """Whether somebody rang a queue: these need a called number and a queue."""
+        return self.value.startswith(("call.", "callback.", "voicemail."))
+
+    @property
+    def is_outbound(self) -> bool:
+        """Whether an agent rang somebody."""
+        return self.value.startswith("outbound.")
+
+    @property
+    def is_of_agent(self) -> bool:
+        """Whether it is about an agent's presence, and no call at all."""
+        return self.value.startswith("agent.")
+
+
+EVENT_TYPES: Final = frozenset(EventType)
+
+
+def read_rfc3339(value: object) -> int:
+    """Return an RFC 3339 date-time with an offset as microseconds since 1970.
+
+    A leap second (`:60`) counts as the second before it, as POSIX time has none; fractions beyond
+    microseconds are cut.
+
+    Raises:
+        PydanticCustomError: it is no such string, or no such moment exists.
+    """
+    match = _RFC3339.fullmatch(value) if isinstance(value, str) and len(value) <= 64 else None
+    if not isinstance(value, str) or match is None:
+        raise PydanticCustomError(
+            "rfc3339", "must be an RFC 3339 time with an offset, such as 2026-03-01T09:30:00+01:00"
+        )
+    text = value.upper()
+    if match["second"] == "60":
+        text = f"{text[:17]}59{text[19:]}"
+    if match["fraction"] is not None:
+        text = text.replace(match["fraction"], match["fraction"][:7], 1)
+    try:
+        return (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND
+    except (ValueError, OverflowError):
+        raise PydanticCustomError("rfc3339", "is no moment that exists") from None
+
+
+def _check_link(value: str) -> str:
+    if not value.lower().startswith(("http:", "https:")):
+        raise PydanticCustomError("link", "must begin with http: or https:")
+    return value
+
+
+def _check_base64(value: str) -> str:
+    try:
+        base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        raise PydanticCustomError("base64", "must be base64 (RFC 4648 §4)") from None
+    return value
+
+
+def _check_unix_seconds(value: str) -> str:
+    if re.fullmatch(r"\d{1,12}", value, re.ASCII) is None:
+        raise PydanticCustomError("unix_seconds", "must be Unix seconds, as a string of digits")
+    return value
+
+
+def _without_absent(value: object) -> object:
+    """Drop `null` and `""`, which are the same as absent in an optional field."""
+    if isinstance(value, dict):
+        return {key: item for key, item in value.items() if item is not None and item != ""}
+    return value
+
+
+Text128 = Annotated[str, Field(min_length=1, max_length=128)]
+Text256 = Annotated[str, Field(min_length=1, max_length=256)]
+Id31 = Annotated[int, Field(ge=0, le=2**31 - 1)]
+ChannelValues = Annotated[tuple[Text256, ...], Field(max_length=50, strict=False)]
+Outcome = Literal["completed", "no_answer", "busy", "failed", "voicemail"]
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(
+        strict=True,
+        frozen=True,
+        alias_generator=to_camel,
+        extra="forbid",
+        hide_input_in_errors=True,
+    )
+
+    _drop_absent = model_validator(mode="before")(_without_absent)
+
+
+class CustomField(_Document):
+    """A labelled value on a contact card."""
+
+    label: Text128
+    value: Text256
+
+
+class ContactDocument(_Document):
+    """More ways to reach the caller than the number, as Cention's contact cards have them."""
+
+    email: ChannelValues = ()
+    facebook: ChannelValues = ()
+    vk: ChannelValues = ()
+    line: ChannelValues = ()
+    voice: ChannelValues = ()
+    custom: Annotated[tuple[CustomField, ...], Field(max_length=50, strict=False)] = ()
+
+
+class AttachmentDocument(BaseModel):
+    """A file that goes with the errand; `content` is base64."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    content_type: Text128
+    name: Text256
+    content: Annotated[str, AfterValidator(_check_base64)]
+
+
+class ExtraDataDocument(_Document):
+    """The three fields that Cention keeps on the errand, and whatever else the site sends."""
+
+    model_config = ConfigDict(extra="allow")
+
+    comment: Annotated[str, Field(max_length=16384)] | None = None
+    call_reason: Annotated[str, Field(max_length=4096)] | None = None
+    appointment_timestamp: Annotated[str, AfterValidator(_check_unix_seconds)] | None = None
+
+
+class EventDocument(_Document):
+    """One call event as the contract's section 3 describes it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    event_id: Text128
+    event_type: EventType = Field(strict=False)
+    occurred_at: Annotated[int, BeforeValidator(read_rfc3339)]
+    reference_id: Text128 | None = None
+    related_reference_id: Text128 | None = None
+    caller_number: Text256 | None = None
+    caller_name: Text256 | None = None
+    cuid: Text128 | None = None
+    contact: ContactDocument | None = None
+    device_id: Id31 | None = None
+    extension_id: Id31 | None = None
+    agent_id: Text256 | None = None
+    dest_number: Text256 | None = None
+    queue_name: Text128 | None = None
+    queue_number: Text128 | None = None
+    dialed_number: Text256 | None = None
+    outcome: Outcome | None = None
+    paging_number: Text128 | None = None
+    paging_name: Text128 | None = None
+    link: Annotated[str, Field(max_length=2048), AfterValidator(_check_link)] | None = None
+    extra_data: ExtraDataDocument | None = None
+    attachments: Annotated[tuple[AttachmentDocument, ...], Field(max_length=10, strict=False)] = ()
+
+
+_DETAILS: Final = {
+    "missing": "is required",
+    "extra_forbidden": "is not a field of this object",
+    "int_type": "must be an integer",
+    "string_type": "must be a string",
+    "tuple_type": "must be an array",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+    "dict_type": "must be an object",
+}
+
+
+def _issue(error: Any) -> Issue:
+    parts = (str(part).replace("~", "~0").replace("/", "~1") for part in error["loc"])
+    pointer = "".join(f"/{part}" for part in parts)
+    if error["type"] == "enum":
+        return Issue(pointer, "must be one of " + ", ".join(sorted(EVENT_TYPES)))
+    return Issue(pointer, _DETAILS.get(error["type"], error["msg"]))
+
+
+def parse_event(document: object) -> EventDocument:
+    """Check the shape of one event, and what its fields need of each other.
+
+    Raises:
+        InvalidEvent: it is no valid event; every issue is named.
+    """
+    if not isinstance(document, dict):
+        raise InvalidEvent([Issue("", "must be a JSON object")])
+    try:
+        parsed = EventDocument.model_validate(document)
+    except ValidationError as error:
+        issues = [_issue(item) for item in error.errors(include_url=False, include_input=False)]
+        raise _invalid(document, issues) from None
+    issues = _check_together(parsed)
+    if issues:
+        raise _invalid(document, issues)
+    return parsed
+
+
+def _invalid(document: dict[Any, Any], issues: list[Issue]) -> InvalidEvent:
+    event_id, event_type = document.get("eventId"), document.get("eventType")
+    return InvalidEvent(
+        issues,
+        event_id=event_id[:128] if isinstance(event_id, str) else "",
+        event_type=event_type if isinstance(event_type, str) and event_type in EVENT_TYPES else "",
+    )
+
+
+def _check_together(event: EventDocument) -> list[Issue]:
+    issues = []
+    if (event.device_id is None) != (event.extension_id is None):
+        missing = "/extensionId" if event.extension_id is None else "/deviceId"
+        issues.append(Issue(missing, "deviceId and extensionId come together or not at all"))
+    if event.event_type.is_of_agent:
+        if event.device_id is None and event.agent_id is None and not issues:
+            issues.append(Issue("/deviceId", "deviceId and extensionId, or agentId, are required"))
+    elif event.reference_id is None:
+        issues.append(Issue("/referenceId", "is required"))
+    content_chars = sum(len(attachment.content) for attachment in event.attachments)
+    if content_chars * 3 // 4 > ATTACHMENTS_BYTES_MAX:
+        issues.append(Issue("/attachments", "hold more than 10 MiB together"))
+    return issues
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """The desk that a call is at: Cention knows an agent by these two ids."""
+
+    device_id: int
+    extension_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that goes with an errand; `content` is base64."""
+
+    content_type: str
+    name: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContactDetails:
+    """Further channels of a caller; `voice` holds numbers with the plus, read already."""
+
+    email: tuple[str, ...] = ()
+    facebook: tuple[str, ...] = ()
+    vk: tuple[str, ...] = ()
+    line: tuple[str, ...] = ()
+    voice: tuple[str, ...] = ()
+    custom: tuple[tuple[str, str], ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether anything is known."""
+        return any((self.email, self.facebook, self.vk, self.line, self.voice, self.custom))
+
+
+WITHHELD: Final = PhoneNumber(NumberStatus.WITHHELD)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallEvent:
+    """A valid event with its numbers read and its route found; absent texts are empty.
+
+    `occurred_us` is microseconds since 1970. `dest_msisdn` has no plus. `extra` holds the keys of
+    `extraData` that Cention has no field for.
+    """
+
+    source: str
+    event_id: str
+    type: EventType
+    occurred_us: int
+    route: str
+    reference_id: str = ""
+    related_reference_id: str = ""
+    caller: PhoneNumber = WITHHELD
+    caller_text: str = ""
+    caller_name: str = ""
+    cuid: str = ""
+    contact: ContactDetails = ContactDetails()
+    agent: Agent | None = None
+    agent_id: str = ""
+    dest_msisdn: str = ""
+    queue_name: str = ""
+    queue_number: str = ""
+    dialed_number: str = ""
+    outcome: Outcome = "completed"
+    paging_number: str = ""
+    paging_name: str = ""
+    link: str = ""
+    comment: str = ""
+    call_reason: str = ""
+    appointment_timestamp: str = ""
+    extra: dict[str, Any] = field(default_factory=dict)
+    attachments: tuple[Attachment, ...] = ()
+
+    @property
+    def call_reference(self) -> str:
+        """The reference of the call it is folded into.
+
+        An outbound call belongs to the callback or call that it answers, if it names one.
+        """
+        if self.type.is_outbound and self.related_reference_id:
+            return self.related_reference_id
+        return self.reference_id

@@ -1,0 +1,87 @@
+"""Routes: how a queue reaches its area in Cention.
+
+In Cention the token decides the area that an errand lands in, so a route picks the token; and a
+workspace has contact cards and a rate limit of its own, so a route picks these too. Tokens are no
+part of a `Route`: who sends looks them up by the route's name.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from bridge.domain.events import Agent
+from bridge.domain.msisdn import BareDigits, NumberStatus, PhoneNumber, read_number
+
+DEFAULT_ROUTE: Final = "default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Where the work of one queue goes, and what serves where an event says nothing.
+
+    `queue_names`, `dest_numbers` and `queue_numbers` select it: any one of them is enough.
+    `base_url` and `workspace` name the upstream that it leads to. `dest_msisdn` has no plus.
+    """
+
+    name: str
+    base_url: str
+    workspace: str
+    queue_names: frozenset[str] = frozenset()
+    dest_numbers: frozenset[str] = frozenset()
+    queue_numbers: frozenset[str] = frozenset()
+    region: str | None = None
+    bare_digits: BareDigits = "national"
+    agent: Agent | None = None
+    dest_msisdn: str = ""
+    queue_name: str = ""
+    queue_number: str = ""
+    timezone: str = "UTC"
+
+    @property
+    def scope(self) -> str:
+        """The upstream that rate limit and contact cards belong to."""
+        return f"{self.base_url}/s/{self.workspace}"
+
+    def read(self, number: str | None) -> PhoneNumber:
+        """Read a number as somebody at this route's place would dial it."""
+        return read_number(number, region=self.region, bare_digits=self.bare_digits)
+
+    def serves(self, queue_name: str, queue_number: str, dest_number: str) -> bool:
+        """Say whether a call to this queue or number takes this route."""
+        if queue_name in self.queue_names or queue_number in self.queue_numbers:
+            return True
+        if not self.dest_numbers or not dest_number:
+            return False
+        if dest_number in self.dest_numbers:
+            return True
+        read = self.read(dest_number)
+        return read.status is NumberStatus.VALID and read.msisdn in self._dest_msisdns()
+
+    def _dest_msisdns(self) -> set[str]:
+        return {self.read(number).msisdn for number in self.dest_numbers} - {""}
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTable:
+    """All routes in the order of the settings, and the one for what none of them serves."""
+
+    routes: Sequence[Route]
+    default: Route
+
+    def pick(self, queue_name: str, queue_number: str, dest_number: str) -> Route:
+        """Return the first route that serves the call."""
+        for route in self.routes:
+            if route.serves(queue_name, queue_number, dest_number):
+                return route
+        return self.default
+
+    def named(self, name: str) -> Route:
+        """Return the route of that name; the default where it is gone from the settings."""
+        for route in self.routes:
+            if route.name == name:
+                return route
+        return self.default
+
+    def all(self) -> tuple[Route, ...]:
+        """Return every route, the default last."""
+        return (*self.routes, self.default)
