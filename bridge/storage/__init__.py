@@ -1,0 +1,1 @@
+"""The durable store: tables, the single writer with its shared commit, migrations."""

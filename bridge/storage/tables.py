@@ -1,0 +1,163 @@
+"""The tables, for every engine that the store may run on.
+
+Times are microseconds since 1970. What is JSON is kept as bytes: only the bridge reads it.
+Migrations under `migrations/` make these tables; a test says that both agree.
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+SCHEMA_HEAD: Final = "0001"
+metadata: Final = MetaData()
+
+# SQLite gives row ids only to a column that is exactly INTEGER.
+_RowId: Final = BigInteger().with_variant(Integer, "sqlite")
+
+meta: Final = Table(
+    "meta",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)
+
+events: Final = Table(
+    "events",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    Column("source", String(64), nullable=False),
+    Column("event_id", String(128), nullable=False),
+    Column("event_type", String(32), nullable=False),
+    Column("reference_id", String(128), nullable=False),
+    Column("route", String(64), nullable=False),
+    Column("occurred_us", BigInteger, nullable=False),
+    Column("received_us", BigInteger, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("payload", LargeBinary),
+    UniqueConstraint("source", "event_id", name="uq_events_source_event_id"),
+    Index("ix_events_reference", "source", "reference_id"),
+    Index("ix_events_received", "received_us"),
+)
+
+Index("ix_events_payload", events.c.received_us, sqlite_where=text("payload IS NOT NULL"))
+
+calls: Final = Table(
+    "calls",
+    metadata,
+    Column("source", String(64), primary_key=True),
+    Column("reference_id", String(128), primary_key=True),
+    Column("state", LargeBinary, nullable=False),
+    Column("last_us", BigInteger, nullable=False),
+    Column("is_active", Boolean, nullable=False),
+    Column("is_open", Boolean, nullable=False),
+    Column("timer_us", BigInteger),
+)
+Index("ix_calls_timer", calls.c.timer_us, sqlite_where=text("timer_us IS NOT NULL"))
+Index("ix_calls_active", calls.c.is_active, sqlite_where=text("is_active = 1"))
+Index("ix_calls_last", calls.c.last_us)
+
+people: Final = Table(
+    "people",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("scope", String(512), nullable=False),
+    Column("route", String(64), nullable=False),
+    Column("wanted", LargeBinary, nullable=False),
+    Column("confirmed", LargeBinary, nullable=False),
+    Column("confirmed_us", BigInteger, nullable=False),
+    Column("named_us", BigInteger, nullable=False),
+    Column("card_id", String(64), nullable=False),
+)
+
+person_keys: Final = Table(
+    "person_keys",
+    metadata,
+    Column("scope", String(512), primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("value", String(256), primary_key=True),
+    Column("person_id", String(64), nullable=False),
+    Index("ix_person_keys_person", "person_id"),
+)
+
+outbox: Final = Table(
+    "outbox",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    Column("key", String(192), nullable=False, unique=True),
+    Column("lane", String(128), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("route", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("due_us", BigInteger, nullable=False),
+    Column("accepted_us", BigInteger, nullable=False),
+    Column("first_us", BigInteger),
+    Column("done_us", BigInteger),
+    Column("attempts", Integer, nullable=False),
+    Column("source", String(64), nullable=False),
+    Column("reference_id", String(128), nullable=False),
+    Column("event_id", String(128), nullable=False),
+    Column("person_id", String(64), nullable=False),
+    Column("remote_id", String(64), nullable=False),
+    Column("error", Text, nullable=False),
+    Column("payload", LargeBinary),
+    Index("ix_outbox_gate", "state", "route", "kind", "due_us"),
+    Index("ix_outbox_lane", "lane", "position"),
+    Index("ix_outbox_reference", "source", "reference_id"),
+    Index("ix_outbox_done", "done_us"),
+)
+Index("ix_outbox_payload", outbox.c.done_us, sqlite_where=text("payload IS NOT NULL"))
+
+attempts: Final = Table(
+    "attempts",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    Column("delivery_id", BigInteger, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("millis", Integer, nullable=False),
+    Column("outcome", String(32), nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("detail", Text, nullable=False),
+    Index("ix_attempts_delivery", "delivery_id"),
+    Index("ix_attempts_at", "at_us"),
+)
+
+pauses: Final = Table(
+    "pauses",
+    metadata,
+    Column("route", String(64), primary_key=True),
+    Column("kind", String(32), primary_key=True),
+    Column("reason", String(64), primary_key=True),
+    Column("since_us", BigInteger, nullable=False),
+    Column("probe_us", BigInteger, nullable=False),
+    Column("token_mark", String(64), nullable=False),
+)
+
+quarantine: Final = Table(
+    "quarantine",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("source", String(64), nullable=False),
+    Column("received_us", BigInteger, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("content_type", String(128), nullable=False),
+    Column("event_id", String(128), nullable=False),
+    Column("event_type", String(32), nullable=False),
+    Column("issues", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("is_cut", Boolean, nullable=False),
+    Index("ix_quarantine_received", "received_us"),
+)

@@ -1,0 +1,293 @@
+"""What can be done within one commit, in SQL: the `ports.Transaction` of every engine.
+
+Intake is here, deliveries are in `outbox`, and `SqlTransaction` is both.
+"""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+from sqlalchemy import Connection, and_, delete, or_, select, update
+
+from bridge.domain.calls import Thread
+from bridge.domain.contacts import Card, Key, Person
+from bridge.ports import CallKey, Entry, EventKey, Refusal, ThreadRow
+from bridge.storage import tables
+from bridge.storage.codecs import decode, encode
+from bridge.storage.outbox import OutboxTransaction
+from bridge.storage.sets import chunks, grouped, insert
+
+_PURGE_COLUMNS: Final = {"journal": tables.events, "quarantine": tables.quarantine}
+
+
+class SqlTransaction(OutboxTransaction):
+    """One open transaction on one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Work within the connection's open transaction."""
+        super().__init__(connection)
+
+    def digests(self, keys: Collection[EventKey]) -> dict[EventKey, bytes]:
+        """Return the digests of the events that are known already."""
+        events = tables.events.c
+        found: dict[EventKey, bytes] = {}
+        for source, event_ids in grouped(keys):
+            for some in chunks(event_ids):
+                query = select(events.event_id, events.digest).where(
+                    events.source == source, events.event_id.in_(some)
+                )
+                found.update(
+                    ((source, event_id), digest)
+                    for event_id, digest in self._connection.execute(query)
+                )
+        return found
+
+    def threads(self, keys: Collection[CallKey]) -> dict[CallKey, Thread]:
+        """Return the threads that exist."""
+        calls = tables.calls.c
+        found: dict[CallKey, Thread] = {}
+        for source, references in grouped(keys):
+            for some in chunks(references):
+                query = select(calls.reference_id, calls.state).where(
+                    calls.source == source, calls.reference_id.in_(some)
+                )
+                found.update(
+                    ((source, reference), decode(Thread, state))
+                    for reference, state in self._connection.execute(query)
+                )
+        return found
+
+    def owners(self, keys: Collection[Key]) -> dict[Key, str]:
+        """Return whose each key is, as far as it is anybody's."""
+        columns = tables.person_keys.c
+        found: dict[Key, str] = {}
+        for (scope, kind), values in grouped(((scope, kind), value) for scope, kind, value in keys):
+            for some in chunks(values):
+                query = select(columns.value, columns.person_id).where(
+                    columns.scope == scope, columns.kind == kind, columns.value.in_(some)
+                )
+                found.update(
+                    ((scope, kind, value), person)
+                    for value, person in self._connection.execute(query)
+                )
+        return found
+
+    def people(self, ids: Collection[str]) -> dict[str, Person]:
+        """Return the people that exist."""
+        found: dict[str, Person] = {}
+        for some in chunks(sorted(ids)):
+            query = select(tables.people).where(tables.people.c.id.in_(some))
+            for row in self._connection.execute(query):
+                found[row.id] = Person(
+                    id=row.id,
+                    scope=row.scope,
+                    route=row.route,
+                    wanted=decode(Card, row.wanted),
+                    confirmed=decode(Card, row.confirmed),
+                    confirmed_us=row.confirmed_us,
+                    named_us=row.named_us,
+                    card_id=row.card_id,
+                )
+        return found
+
+    def add_events(self, entries: Sequence[Entry]) -> None:
+        """Keep events."""
+        if not entries:
+            return
+        self._connection.execute(
+            tables.events.insert(),
+            [
+                {
+                    "source": entry.source,
+                    "event_id": entry.event_id,
+                    "event_type": entry.event_type,
+                    "reference_id": entry.reference_id,
+                    "route": entry.route,
+                    "occurred_us": entry.occurred_us,
+                    "received_us": entry.received_us,
+                    "digest": entry.digest,
+                    "payload": entry.payload,
+                }
+                for entry in entries
+            ],
+        )
+
+    def save_threads(self, rows: Sequence[ThreadRow]) -> None:
+        """Keep threads in their new form."""
+        if not rows:
+            return
+        statement = insert(tables.calls)
+        fresh = statement.excluded
+        self._connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["source", "reference_id"],
+                set_={
+                    "state": fresh.state,
+                    "last_us": fresh.last_us,
+                    "is_active": fresh.is_active,
+                    "is_open": fresh.is_open,
+                    "timer_us": fresh.timer_us,
+                },
+            ),
+            [
+                {
+                    "source": row.key[0],
+                    "reference_id": row.key[1],
+                    "state": encode(row.thread),
+                    "last_us": max((span.last_us for span in row.thread.spans), default=0),
+                    "is_active": row.thread.is_active,
+                    "is_open": row.thread.is_open,
+                    "timer_us": row.timer_us,
+                }
+                for row in rows
+            ],
+        )
+
+    def due_threads(self, now_us: int, limit: int) -> dict[CallKey, Thread]:
+        """Return threads whose timer has run out."""
+        calls = tables.calls.c
+        query = (
+            select(calls.source, calls.reference_id, calls.state)
+            .where(calls.timer_us.is_not(None), calls.timer_us <= now_us)
+            .order_by(calls.timer_us)
+            .limit(limit)
+        )
+        return {
+            (source, reference): decode(Thread, state)
+            for source, reference, state in self._connection.execute(query)
+        }
+
+    def save_people(self, people: Sequence[Person], keys: Sequence[tuple[Key, str]]) -> None:
+        """Keep people in their new form, and note the keys that are theirs."""
+        if people:
+            statement = insert(tables.people)
+            fresh = statement.excluded
+            columns = ("route", "wanted", "confirmed", "confirmed_us", "named_us", "card_id")
+            self._connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["id"], set_={name: fresh[name] for name in columns}
+                ),
+                [
+                    {
+                        "id": person.id,
+                        "scope": person.scope,
+                        "route": person.route,
+                        "wanted": encode(person.wanted),
+                        "confirmed": encode(person.confirmed),
+                        "confirmed_us": person.confirmed_us,
+                        "named_us": person.named_us,
+                        "card_id": person.card_id,
+                    }
+                    for person in people
+                ],
+            )
+        if keys:
+            self._connection.execute(
+                insert(tables.person_keys).on_conflict_do_nothing(),
+                [
+                    {"scope": scope, "kind": kind, "value": value, "person_id": person}
+                    for (scope, kind, value), person in keys
+                ],
+            )
+
+    def add_refusals(self, refusals: Sequence[Refusal]) -> None:
+        """Keep what was refused at the door."""
+        self._connection.execute(
+            tables.quarantine.insert(),
+            [
+                {
+                    "id": refusal.id,
+                    "source": refusal.source,
+                    "received_us": refusal.received_us,
+                    "status": refusal.status,
+                    "content_type": refusal.content_type,
+                    "event_id": refusal.event_id,
+                    "event_type": refusal.event_type,
+                    "issues": json.dumps(refusal.issues),
+                    "body": refusal.body,
+                    "is_cut": refusal.is_cut,
+                }
+                for refusal in refusals
+            ],
+        )
+
+    def touch(self, now_us: int) -> None:
+        """Write something of no other use, to see that writing works."""
+        self._connection.execute(
+            insert(tables.meta)
+            .values(name="touched", value=str(now_us).encode())
+            .on_conflict_do_update(index_elements=["name"], set_={"value": str(now_us).encode()})
+        )
+
+    def purge(self, horizons: Mapping[str, int], limit: int) -> int:
+        """Remove up to `limit` rows of each table that are past their time."""
+        return (
+            self._purge_rows(horizons, limit)
+            + self._purge_payloads(horizons["payload"], limit)
+            + self._purge_finished(horizons["journal"], limit)
+        )
+
+    def _purge_rows(self, horizons: Mapping[str, int], limit: int) -> int:
+        gone = 0
+        for name, table in _PURGE_COLUMNS.items():
+            old = (
+                select(table.c.id)
+                .where(table.c.received_us < horizons[name])
+                .order_by(table.c.received_us)
+                .limit(limit)
+            )
+            gone += self._connection.execute(delete(table).where(table.c.id.in_(old))).rowcount
+        return gone
+
+    def _purge_payloads(self, before_us: int, limit: int) -> int:
+        events, outbox = tables.events, tables.outbox
+        old_events = (
+            select(events.c.id)
+            .where(events.c.received_us < before_us, events.c.payload.is_not(None))
+            .limit(limit)
+        )
+        old_deliveries = (
+            select(outbox.c.id)
+            .where(
+                outbox.c.state == "delivered",
+                outbox.c.done_us < before_us,
+                outbox.c.payload.is_not(None),
+            )
+            .limit(limit)
+        )
+        statements = (
+            update(events).where(events.c.id.in_(old_events)).values(payload=None),
+            update(outbox).where(outbox.c.id.in_(old_deliveries)).values(payload=None),
+        )
+        return sum(self._connection.execute(statement).rowcount for statement in statements)
+
+    def _purge_finished(self, before_us: int, limit: int) -> int:
+        outbox, attempts, calls = tables.outbox, tables.attempts, tables.calls
+        old_deliveries = (
+            select(outbox.c.id)
+            .where(outbox.c.state == "delivered", outbox.c.done_us < before_us)
+            .limit(limit)
+        )
+        old_attempts = select(attempts.c.id).where(attempts.c.at_us < before_us).limit(limit)
+        old_calls = (
+            select(calls.c.source, calls.c.reference_id)
+            .where(
+                calls.c.last_us < before_us, calls.c.timer_us.is_(None), calls.c.is_open.is_(False)
+            )
+            .limit(limit)
+        )
+        found = self._connection.execute(old_calls).all()
+        gone = 0
+        if found:
+            is_old = or_(
+                *(
+                    and_(calls.c.source == source, calls.c.reference_id == reference)
+                    for source, reference in found
+                )
+            )
+            gone = self._connection.execute(delete(calls).where(is_old)).rowcount
+        statements = (
+            delete(outbox).where(outbox.c.id.in_(old_deliveries)),
+            delete(attempts).where(attempts.c.id.in_(old_attempts)),
+        )
+        return gone + sum(self._connection.execute(one).rowcount for one in statements)
