@@ -1,0 +1,1 @@
+"""Cention: a thin, faithful client of its JSON:API."""

@@ -1,0 +1,288 @@
+"""`POST /v1/events`: the answer is a promise, given only when the event is on disk."""
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import orjson
+from aiohttp import web
+
+from bridge.domain.errors import InvalidEvent, Issue, StoreUnavailable
+from bridge.inbound.auth import Doorkeeper
+from bridge.inbound.problems import problem
+from bridge.inbound.shapes import (
+    BATCH_MAX,
+    BODY_BYTES_MAX,
+    SINGLE_BYTES_MAX,
+    Body,
+    Candidate,
+    Shape,
+    read,
+)
+from bridge.inbound.strict_json import StrictJsonError
+from bridge.ports import Clock, Log, Refusal, Transaction, Writer
+from bridge.services.ingest import Arrival, Ingest, Receipt, Taken
+
+SOURCE: Final = "aventa"
+QUARANTINE_BYTES_MAX: Final = 256 * 1024
+_UNAUTHORISED: Final = "A valid bearer token or webhook signature is needed."
+_CONFLICT: Final = "an event with this id and other content is kept already"
+
+
+class DoorMeter(Protocol):
+    """What the door counts and measures."""
+
+    def event(self, event_type: str, outcome: str) -> None:
+        """Count an event by type and outcome."""
+        ...
+
+    def ingested(self, seconds: float) -> None:
+        """Measure a request from the door to its answer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What is answered for one candidate."""
+
+    status: int
+    event_id: str
+    event_type: str = ""
+    taken: str = "rejected"
+    issues: tuple[Issue, ...] = ()
+    quarantine_id: str = ""
+
+
+class EventsEndpoint:
+    """Takes events in over HTTP. `doorkeeper` can be replaced while running."""
+
+    def __init__(
+        self,
+        *,
+        ingest: Ingest,
+        writer: Writer,
+        clock: Clock,
+        meter: DoorMeter,
+        log: Log,
+        doorkeeper: Doorkeeper,
+    ) -> None:
+        """Stand on these ports."""
+        self._ingest = ingest
+        self._writer = writer
+        self._clock = clock
+        self._meter = meter
+        self._log = log
+        self.doorkeeper = doorkeeper
+
+    async def post(self, request: web.Request) -> web.Response:
+        """Answer a request."""
+        started_s = self._clock.monotonic()
+        try:
+            response = await self._answer(request)
+        except StoreUnavailable:
+            response = problem(503, "The event can't be kept now; send it again later.")
+        self._meter.ingested(self._clock.monotonic() - started_s)
+        return response
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        if not self.doorkeeper.may_admit(request.headers):
+            return problem(401, _UNAUTHORISED)
+        try:
+            raw = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            return problem(413, f"A request holds at most {BODY_BYTES_MAX // 2**20} MiB.")
+        except web.RequestPayloadError:
+            return problem(400, "The body's transfer or content encoding can't be read.")
+        if not self.doorkeeper.admits(request.headers, raw, self._clock.now_us() / 1e6):
+            return problem(401, _UNAUTHORISED)
+        shape = _shape_of(request)
+        if shape is None:
+            accepted = ", ".join(shape.value for shape in Shape)
+            return problem(415, f"Content-Type must be one of {accepted}, in UTF-8.")
+        return await self._answer_body(shape, raw, request)
+
+    async def _answer_body(self, shape: Shape, raw: bytes, request: web.Request) -> web.Response:
+        try:
+            if len(raw) > SINGLE_BYTES_MAX:
+                # Reading megabytes takes long enough for others to notice.
+                body = await asyncio.to_thread(read, shape, raw, request.headers)
+            else:
+                body = read(shape, raw, request.headers)
+        except StrictJsonError as error:
+            issues = [Issue(error.pointer, error.detail)]
+            return await self._refuse(400, "The body can't be read.", raw, request, issues)
+        except InvalidEvent as error:
+            return await self._refuse(422, "The body holds no event.", raw, request, error.issues)
+        if body.is_batch:
+            return await self._answer_batch(body, raw, request)
+        return await self._answer_single(body.candidates[0], raw, request)
+
+    async def _answer_single(
+        self, candidate: Candidate, raw: bytes, request: web.Request
+    ) -> web.Response:
+        document = candidate.document
+        has_attachments = isinstance(document, dict) and bool(document.get("attachments"))
+        if len(raw) > SINGLE_BYTES_MAX and not has_attachments:
+            return problem(413, f"One event holds at most {SINGLE_BYTES_MAX // 1024} KiB.")
+        (verdict,) = await self._judge([candidate], request)
+        if verdict.status == 202:
+            return _json(202, {"status": "accepted", "eventId": verdict.event_id})
+        if verdict.status == 200:
+            return _json(200, {"status": "duplicate", "eventId": verdict.event_id})
+        if verdict.status == 503:
+            return problem(503, "The event can't be kept now; send it again later.")
+        detail = _CONFLICT if verdict.status == 409 else "The event is not valid."
+        return problem(
+            verdict.status, detail, issues=verdict.issues, quarantine_id=verdict.quarantine_id
+        )
+
+    async def _answer_batch(self, body: Body, raw: bytes, request: web.Request) -> web.Response:
+        if not body.candidates:
+            return await self._refuse(422, "The batch is empty.", raw, request, results=[])
+        if len(body.candidates) > BATCH_MAX:
+            return problem(413, f"A batch holds at most {BATCH_MAX:,} events.")
+        verdicts = await self._judge(body.candidates, request)
+        if any(verdict.status == 503 for verdict in verdicts):
+            return problem(503, "Not all events can be kept now; send the batch again later.")
+        results = [_result(verdict) for verdict in verdicts]
+        if any(verdict.taken != "rejected" for verdict in verdicts):
+            return _json(202, {"results": results})
+        return problem(
+            422,
+            "No event of the batch is valid.",
+            quarantine_id=verdicts[0].quarantine_id,
+            results=results,
+        )
+
+    async def _judge(self, candidates: Sequence[Candidate], request: web.Request) -> list[_Verdict]:
+        """Let in what can be, keep it, and quarantine the rest."""
+        verdicts: list[_Verdict | None] = [None] * len(candidates)
+        arrivals: list[tuple[int, Arrival]] = []
+        for index, candidate in enumerate(candidates):
+            if index % 100 == 99:
+                await asyncio.sleep(0)
+            try:
+                if candidate.error is not None:
+                    raise candidate.error
+                arrivals.append((index, self._ingest.admit(candidate.document, source=SOURCE)))
+            except InvalidEvent as error:
+                verdicts[index] = _Verdict(
+                    422, error.event_id, error.event_type, issues=tuple(error.issues)
+                )
+        receipts = await self._ingest.take([arrival for _, arrival in arrivals]) if arrivals else []
+        for (index, arrival), receipt in zip(arrivals, receipts, strict=True):
+            verdicts[index] = self._read_receipt(arrival, receipt)
+        decided = [verdict for verdict in verdicts if verdict is not None]
+        return await self._quarantine(candidates, decided, request)
+
+    def _read_receipt(self, arrival: Arrival, receipt: Receipt | Exception) -> _Verdict:
+        event = arrival.event
+        if isinstance(receipt, StoreUnavailable):
+            return _Verdict(503, event.event_id, event.type)
+        if isinstance(receipt, Exception):
+            # A fault of the bridge's own. The sender can't mend it and must not send it for ever;
+            # in quarantine it waits for a release that can take it.
+            self._log.error("an event can't be processed", exc_info=receipt)
+            issue = Issue("", "can't be processed; it is kept in quarantine")
+            return _Verdict(422, event.event_id, event.type, issues=(issue,))
+        if receipt.taken is Taken.CONFLICT:
+            issue = Issue("/eventId", _CONFLICT)
+            return _Verdict(409, event.event_id, event.type, issues=(issue,))
+        status = 202 if receipt.taken is Taken.ACCEPTED else 200
+        return _Verdict(status, event.event_id, event.type, taken=receipt.taken.value)
+
+    async def _quarantine(
+        self, candidates: Sequence[Candidate], verdicts: list[_Verdict], request: web.Request
+    ) -> list[_Verdict]:
+        refusals: list[Refusal] = []
+        after: list[_Verdict] = []
+        for candidate, verdict in zip(candidates, verdicts, strict=True):
+            if verdict.status in {200, 202, 503}:
+                after.append(verdict)
+                continue
+            if verdict.status != 409:  # a conflict was counted when it was found
+                self._meter.event(verdict.event_type, "rejected")
+            refusal = self._refusal(
+                verdict, candidate.raw or orjson.dumps(candidate.document), Shape.JSON
+            )
+            refusals.append(refusal)
+            after.append(
+                _Verdict(
+                    verdict.status,
+                    verdict.event_id,
+                    verdict.event_type,
+                    verdict.taken,
+                    verdict.issues,
+                    refusal.id,
+                )
+            )
+        if refusals:
+            await self._writer.submit_all(_keep_refusals, refusals)
+            self._log.info("events refused", count=len(refusals), peer=_peer(request))
+        return after
+
+    async def _refuse(
+        self,
+        status: int,
+        detail: str,
+        raw: bytes,
+        request: web.Request,
+        issues: Sequence[Issue] = (),
+        **further: Any,
+    ) -> web.Response:
+        """Keep a body that holds no event, and say so."""
+        self._meter.event("", "rejected")
+        verdict = _Verdict(status, "", issues=tuple(issues) or (Issue("", detail),))
+        refusal = self._refusal(verdict, raw, request.headers.get("Content-Type", "")[:128])
+        await self._writer.submit(_keep_refusals, refusal)
+        self._log.info("body refused", status=status, peer=_peer(request))
+        return problem(status, detail, issues=issues, quarantine_id=refusal.id, **further)
+
+    def _refusal(self, verdict: _Verdict, body: bytes, content_type: str) -> Refusal:
+        return Refusal(
+            id=uuid.uuid4().hex,
+            source=SOURCE,
+            received_us=self._clock.now_us(),
+            status=verdict.status,
+            content_type=content_type,
+            event_id=verdict.event_id,
+            event_type=verdict.event_type,
+            issues=tuple((issue.pointer, issue.detail) for issue in verdict.issues),
+            body=body[:QUARANTINE_BYTES_MAX],
+            is_cut=len(body) > QUARANTINE_BYTES_MAX,
+        )
+
+
+def _keep_refusals(tx: Transaction, refusals: Sequence[Refusal]) -> list[None]:
+    tx.add_refusals(refusals)
+    return [None] * len(refusals)
+
+
+def _shape_of(request: web.Request) -> Shape | None:
+    charset = (request.charset or "utf-8").lower()
+    try:
+        shape = Shape(request.content_type)
+    except ValueError:
+        return None
+    return shape if charset in {"utf-8", "utf8", "us-ascii"} else None
+
+
+def _peer(request: web.Request) -> str:
+    return request.remote or "unix"
+
+
+def _result(verdict: _Verdict) -> dict[str, Any]:
+    result: dict[str, Any] = {"eventId": verdict.event_id or None, "status": verdict.taken}
+    if verdict.issues:
+        result["errors"] = [
+            {"pointer": issue.pointer, "detail": issue.detail} for issue in verdict.issues
+        ]
+    if verdict.quarantine_id:
+        result["quarantineId"] = verdict.quarantine_id
+    return result
+
+
+def _json(status: int, document: dict[str, Any]) -> web.Response:
+    return web.Response(status=status, body=orjson.dumps(document), content_type="application/json")

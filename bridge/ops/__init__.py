@@ -1,0 +1,1 @@
+"""Running it: clock, metrics, logs, health and systemd."""

@@ -1,0 +1,240 @@
+"""What Prometheus sees (the contract's section 7). No label holds personal data."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from bridge import __version__
+from bridge.domain.deliveries import Kind
+from bridge.domain.outcomes import Reply
+
+_FAST: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+_UPSTREAM: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_DELIVERY: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 3600.0, 21600.0)
+_CENTION: Final = "cention"
+_KINDS: Final = tuple(kind.value for kind in Kind)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreFigures:
+    """What the store holds just now; `pending` and `pauses` by kind, and by (route, kind)."""
+
+    pending: Mapping[str, int] = field(default_factory=dict)
+    oldest_us: int | None = None
+    dead_letters: int = 0
+    quarantined: int = 0
+    calls_active: int = 0
+    pauses: Iterable[tuple[str, str]] = ()
+
+
+class BridgeMetrics:
+    """A `ports.Meter` on prometheus_client, with a registry of its own."""
+
+    def __init__(self) -> None:
+        """Register every metric."""
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # the library's own gap
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self._events = Counter(
+            "bridge_events",
+            "Events by type and outcome.",
+            ["type", "outcome"],
+            registry=self.registry,
+        )
+        self._ingest = Histogram(
+            "bridge_ingest_seconds",
+            "Request read to answer sent.",
+            buckets=_FAST,
+            registry=self.registry,
+        )
+        self._numbers = Counter(
+            "bridge_msisdn",
+            "Phone numbers read, by field and result.",
+            ["field", "result"],
+            registry=self.registry,
+        )
+        self._unknown = Counter(
+            "bridge_unknown_keys", "Top-level event keys that nobody knows.", registry=self.registry
+        )
+        self._deliveries = Counter(
+            "bridge_deliveries",
+            "Delivery attempts by outcome.",
+            ["kind", "outcome"],
+            registry=self.registry,
+        )
+        self._upstream = Histogram(
+            "bridge_upstream_seconds",
+            "Requests to the upstream: sent to answered.",
+            ["upstream", "kind"],
+            buckets=_UPSTREAM,
+            registry=self.registry,
+        )
+        self._responses = Counter(
+            "bridge_upstream_responses",
+            "The upstream's answers by status.",
+            ["upstream", "status"],
+            registry=self.registry,
+        )
+        self._delivered = Histogram(
+            "bridge_event_to_delivery_seconds",
+            "Event accepted to delivered.",
+            ["kind"],
+            buckets=_DELIVERY,
+            registry=self.registry,
+        )
+        self._contacts = Counter(
+            "bridge_contacts", "What became of contacts.", ["outcome"], registry=self.registry
+        )
+        self._calls = Counter(
+            "bridge_calls_closed",
+            "Calls closed without an end.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self._skipped = Counter(
+            "bridge_ends_skipped",
+            "Ends not sent, since Cention needs an agent for them.",
+            registry=self.registry,
+        )
+        self._commit = Histogram(
+            "bridge_store_commit_seconds",
+            "Time of one shared commit.",
+            buckets=_FAST,
+            registry=self.registry,
+        )
+        self._committed = Counter(
+            "bridge_store_committed_items",
+            "Items handled in shared commits.",
+            registry=self.registry,
+        )
+        self._breaker = Gauge(
+            "bridge_breaker_state",
+            "Circuit breaker: 0 closed, 1 half-open, 2 open.",
+            ["upstream"],
+            registry=self.registry,
+        )
+        self._expiry = Gauge(
+            "bridge_token_expiry_timestamp_seconds",
+            "When the route's token expires, in Unix seconds.",
+            ["route"],
+            registry=self.registry,
+        )
+        Info("bridge_build", "The release at work.", registry=self.registry).info(
+            {"version": __version__}
+        )
+        self.last_reply: Reply | None = None
+        self._start_at_zero()
+
+    def _start_at_zero(self) -> None:
+        """Make the series that alerts rely on exist before their first event."""
+        for kind in _KINDS:
+            for outcome in ("delivered", "retried", "dead", "in_doubt"):
+                self._deliveries.labels(kind, outcome)
+        for outcome in ("created", "updated", "unchanged", "conflict"):
+            self._contacts.labels(outcome)
+        for outcome in ("abandoned", "stale"):
+            self._calls.labels(outcome)
+        self._breaker.labels(_CENTION).set(0)
+
+    def event(self, event_type: str, outcome: str) -> None:
+        """Count an event by type and outcome."""
+        self._events.labels(event_type or "unknown", outcome).inc()
+
+    def ingested(self, seconds: float) -> None:
+        """Measure a request from the door to its answer."""
+        self._ingest.observe(seconds)
+
+    def number(self, field: str, result: str) -> None:
+        """Count a phone number that was read."""
+        self._numbers.labels(field, result).inc()
+
+    def unknown_keys(self, count: int) -> None:
+        """Count top-level keys that nobody knows."""
+        self._unknown.inc(count)
+
+    def contact(self, outcome: str) -> None:
+        """Count what became of a contact."""
+        self._contacts.labels(outcome).inc()
+
+    def call(self, outcome: str) -> None:
+        """Count a call that was closed without an end."""
+        self._calls.labels(outcome).inc()
+
+    def end_skipped(self, count: int) -> None:
+        """Count ends that were not sent."""
+        self._skipped.inc(count)
+
+    def delivery(self, kind: Kind, outcome: str) -> None:
+        """Count an attempt by what came of it."""
+        self._deliveries.labels(kind.value, outcome).inc()
+
+    def upstream(self, kind: Kind, reply: Reply) -> None:
+        """Measure a request by its status and time."""
+        self.last_reply = reply
+        status = reply.failure.value if reply.failure else str(reply.status)
+        self._responses.labels(_CENTION, status).inc()
+        self._upstream.labels(_CENTION, kind.value).observe(reply.seconds)
+
+    def delivered(self, kind: Kind, seconds: float) -> None:
+        """Measure the time from an event's acceptance to its delivery."""
+        self._delivered.labels(kind.value).observe(max(seconds, 0.0))
+
+    def committed(self, items: int, seconds: float) -> None:
+        """Measure a shared commit."""
+        self._commit.observe(seconds)
+        self._committed.inc(items)
+
+    def tokens(self, expiries: Mapping[str, int]) -> None:
+        """Show when each route's token expires, in Unix seconds."""
+        self._expiry.clear()
+        for route, expires_at in expiries.items():
+            self._expiry.labels(route).set(expires_at)
+
+
+class StoreCollector(Collector):
+    """Gauges that are read from the store when somebody asks. `figures` are the latest known."""
+
+    def __init__(self, now_us: int = 0) -> None:
+        """Begin with nothing known."""
+        self.figures = StoreFigures()
+        self.now_us = now_us
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every gauge."""
+        figures = self.figures
+        pending = GaugeMetricFamily(
+            "bridge_outbox_pending", "Deliveries that are to leave.", labels=["kind"]
+        )
+        for kind in _KINDS:
+            pending.add_metric([kind], figures.pending.get(kind, 0))
+        yield pending
+        oldest_s = 0.0
+        if figures.oldest_us is not None:
+            oldest_s = max(0.0, (self.now_us - figures.oldest_us) / 1e6)
+        paused = GaugeMetricFamily(
+            "bridge_route_paused", "Gates that are shut.", labels=["route", "kind"]
+        )
+        for route, kind in figures.pauses:
+            paused.add_metric([route, kind], 1)
+        yield paused
+        for name, text, value in (
+            ("bridge_outbox_oldest_seconds", "Age of the oldest pending delivery.", oldest_s),
+            ("bridge_dead_letters", "Deliveries that wait for a person.", figures.dead_letters),
+            ("bridge_quarantined", "Refused events that are kept.", figures.quarantined),
+            ("bridge_calls_active", "Calls believed to be going on.", figures.calls_active),
+        ):
+            yield GaugeMetricFamily(name, text, value=value)
