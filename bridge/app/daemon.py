@@ -1,0 +1,232 @@
+"""A running bridge: every part made and wired, then run until a signal ends it in order."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import aiohttp
+from sqlalchemy import Engine
+
+from bridge.app import wiring
+from bridge.cention.client import CentionSender, open_session
+from bridge.domain.errors import StoreUnavailable
+from bridge.inbound.events import EventsEndpoint
+from bridge.inbound.server import Listener, create_app
+from bridge.ops import systemd
+from bridge.ops.clock import SystemClock, SystemEntropy
+from bridge.ops.health import Dependency, create_admin_app
+from bridge.ops.metrics import BridgeMetrics, StoreCollector, StoreFigures
+from bridge.ports import Transaction
+from bridge.services.dispatch import Dispatcher, upstreams_of
+from bridge.services.ingest import Ingest
+from bridge.services.upkeep import Upkeep
+from bridge.settings import Settings, SettingsError
+from bridge.storage import queries
+from bridge.storage.schema import digest_key
+from bridge.storage.writer import SharedCommit
+
+FIGURES_EVERY_S: Final = 1.0
+# Counting a large backlog takes time; it may take this part of it at most.
+FIGURES_SHARE: Final = 0.05
+Load = Callable[[], Settings]
+
+
+class Bridge:
+    """A running bridge: made from settings and an open store, run until told to stop."""
+
+    def __init__(self, settings: Settings, engine: Engine, reader: Engine, log: Any) -> None:
+        """Prepare every part; nothing runs yet."""
+        self._settings = settings
+        self._reader = reader
+        self._key = digest_key(engine)
+        self._log = log
+        self._clock = SystemClock()
+        self._metrics = BridgeMetrics()
+        self._figures = StoreCollector()
+        self._figures_next_s = 0.0
+        self._metrics.registry.register(self._figures)
+        self._metrics.tokens(wiring.token_expiries(settings))
+        self._writer = SharedCommit(engine, on_commit=self._metrics.committed)
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Begin the orderly end."""
+        self._stopping.set()
+
+    async def run(self, load: Load) -> None:
+        """Serve until `stop`; `load` reads the settings again at SIGHUP.
+
+        Raises:
+            OSError: an address can't be listened on.
+            StoreUnavailable: the store can't be written at the start.
+        """
+        self._writer.start()
+        async with open_session(self._settings.delivery.in_flight_max) as session:
+            self._wire(session)
+            await self._dispatcher.recover()
+            admin = Listener(
+                create_admin_app(self._metrics.registry, self._check, self._refresh), 1.0
+            )
+            door = Listener(create_app(self._endpoint, self._log))
+            try:
+                admin_at = await admin.open(wiring.place(self._settings.admin.listen))
+                listen = wiring.place(self._settings.http.listen)
+                events_at = await door.open(listen, systemd.passed_sockets())
+                self._on_signals(load)
+                self._log.info("ready", events=events_at, admin=admin_at)
+                systemd.notify("READY=1")
+                await self._serve()
+            finally:
+                await self._shut_down(door, admin)
+
+    def _wire(self, session: aiohttp.ClientSession) -> None:
+        settings, clock = self._settings, self._clock
+        self._sender = CentionSender(session, clock, wiring.cention_options(settings))
+        self._dispatcher = Dispatcher(
+            writer=self._writer,
+            sender=self._sender,
+            clock=clock,
+            entropy=SystemEntropy(),
+            meter=self._metrics,
+            log=self._log,
+            policy=wiring.dispatch_policy(settings),
+            upstreams=upstreams_of(wiring.scopes(settings), settings.cention.requests_per_minute),
+        )
+        self._ingest = Ingest(
+            writer=self._writer,
+            clock=clock,
+            meter=self._metrics,
+            policy=wiring.ingest_policy(settings),
+            digest_key=self._key,
+            on_work=self._dispatcher.wake,
+        )
+        self._endpoint = EventsEndpoint(
+            ingest=self._ingest,
+            writer=self._writer,
+            clock=clock,
+            meter=self._metrics,
+            log=self._log,
+            doorkeeper=wiring.doorkeeper(settings),
+        )
+        self._upkeep = Upkeep(
+            writer=self._writer,
+            clock=clock,
+            meter=self._metrics,
+            log=self._log,
+            retention=wiring.retention(settings),
+        )
+
+    async def _serve(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            background = [group.create_task(self._upkeep.run()), group.create_task(self._watch())]
+            group.create_task(self._dispatcher.run())
+            await self._stopping.wait()
+            systemd.notify("STOPPING=1")
+            self._log.info("stopping")
+            for task in background:
+                task.cancel()
+            self._dispatcher.refuse_work()
+
+    async def _shut_down(self, door: Listener, admin: Listener) -> None:
+        await door.stop_accepting()
+        await door.close()
+        left = await self._dispatcher.stop(self._settings.delivery.shutdown_seconds)
+        await self._writer.close()
+        await admin.close()
+        self._log.info("stopped", left_in_flight=left)
+
+    async def _watch(self) -> None:
+        """Tell systemd's watchdog that the loop turns."""
+        every_s = systemd.watchdog_seconds()
+        if every_s is None:
+            return
+        while True:
+            systemd.notify("WATCHDOG=1")
+            await self._clock.sleep(every_s)
+
+    def _on_signals(self, load: Load) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        loop.add_signal_handler(signal.SIGHUP, self._reload_soon, load)
+
+    def _reload_soon(self, load: Load) -> None:
+        self._reloading = asyncio.ensure_future(self.reload(load))
+
+    async def reload(self, load: Load) -> bool:
+        """Take new rules, routes, tokens and limits; a wrong file is refused whole."""
+        try:
+            settings = await asyncio.to_thread(load)
+        except SettingsError as error:
+            for line in error.problems:
+                self._log.error("settings refused; the old ones stay in force", problem=line)
+            return False
+        if (settings.http.listen, settings.admin.listen, settings.store) != (
+            self._settings.http.listen,
+            self._settings.admin.listen,
+            self._settings.store,
+        ):
+            self._log.warning("http.listen, admin.listen and store.url change with a restart only")
+        self._settings = settings
+        self._ingest.policy = wiring.ingest_policy(settings)
+        self._sender.options = wiring.cention_options(settings)
+        self._dispatcher.reconfigure(
+            wiring.dispatch_policy(settings),
+            upstreams_of(wiring.scopes(settings), settings.cention.requests_per_minute),
+        )
+        self._endpoint.doorkeeper = wiring.doorkeeper(settings)
+        self._upkeep.retention = wiring.retention(settings)
+        self._metrics.tokens(wiring.token_expiries(settings))
+        with contextlib.suppress(StoreUnavailable):
+            await self._dispatcher.review_gates()
+        self._log.info("settings read again")
+        return True
+
+    async def _check(self) -> list[Dependency]:
+        is_kept = True
+        try:
+            await self._writer.submit(_touch, self._clock.now_us())
+        except StoreUnavailable:
+            is_kept = False
+        last = self._metrics.last_reply
+        cention: dict[str, object] = {"lastStatus": None}
+        is_answering = True
+        if last is not None:
+            is_answering = last.failure is None and last.status < 500
+            cention["lastStatus"] = last.failure.value if last.failure else last.status
+        await self._refresh()
+        paused = sorted({f"{route}/{kind}" for route, kind in self._figures.figures.pauses})
+        return [
+            Dependency("store", is_kept, is_needed=True),
+            Dependency("cention", is_answering, is_needed=False, detail=cention),
+            Dependency("routes", not paused, is_needed=False, detail={"paused": paused}),
+        ]
+
+    async def _refresh(self) -> None:
+        """Read the store's figures again, unless they are fresh."""
+        started_s = self._clock.monotonic()
+        if started_s >= self._figures_next_s:
+            self._figures_next_s = started_s + FIGURES_EVERY_S
+            found = await asyncio.to_thread(self._read_figures)
+            took_s = self._clock.monotonic() - started_s
+            self._figures_next_s = started_s + max(FIGURES_EVERY_S, took_s / FIGURES_SHARE)
+            self._figures.figures = StoreFigures(
+                pending=found.pending,
+                oldest_us=found.oldest_us,
+                dead_letters=found.dead_letters,
+                quarantined=found.quarantined,
+                calls_active=found.calls_active,
+                pauses=found.pauses,
+            )
+        self._figures.now_us = self._clock.now_us()
+
+    def _read_figures(self) -> queries.Figures:
+        with self._reader.connect() as connection:
+            return queries.figures(connection)
+
+
+def _touch(tx: Transaction, moments: Sequence[int]) -> list[None]:
+    tx.touch(max(moments))
+    return [None] * len(moments)

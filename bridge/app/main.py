@@ -1,0 +1,91 @@
+"""From settings to an exit code."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
+
+from bridge.app.daemon import Bridge, Load
+from bridge.domain.errors import StoreError
+from bridge.ops import logs
+from bridge.settings import Settings, SettingsError, load_settings
+from bridge.storage.engine import DaemonLock, open_engine, open_reader
+from bridge.storage.schema import prepare
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the settings come from, to read them at the start and again at SIGHUP."""
+
+    config: Path | None
+    secrets_dir: Path | None
+
+    def load(self) -> Settings:
+        """Read the settings.
+
+        Raises:
+            SettingsError: something in them is wrong.
+        """
+        return load_settings(
+            config=self.config, secrets_dir=self.secrets_dir, environ=dict(os.environ)
+        )
+
+
+def run(sources: Sources) -> int:
+    """Run the daemon until a signal ends it; return the exit code.
+
+    0: ended in order. 1: something broke. 2: settings or store are not right.
+    """
+    try:
+        settings = sources.load()
+    except SettingsError as error:
+        sys.stderr.writelines(f"{line}\n" for line in error.problems)
+        return 2
+    log = logs.configure(settings.log.level, settings.log.format, logs.stderr())
+    for notice in settings.notices():
+        log.warning("notice", text=notice)
+    try:
+        engine = open_engine(settings.store.url)
+        lock = DaemonLock(settings.store.url)
+        prepare(engine)
+        reader = open_reader(settings.store.url)
+    except StoreError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    try:
+        return _run_loop(settings, engine, reader, log, sources.load)
+    finally:
+        reader.dispose()
+        engine.dispose()
+        lock.release()
+
+
+def _run_loop(settings: Settings, engine: Engine, reader: Engine, log: Any, load: Load) -> int:
+    async def main() -> None:
+        await Bridge(settings, engine, reader, log).run(load)
+
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(main())
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        log.error("the bridge can't start or go on", reason=reason)  # noqa: TRY400 - reason is enough
+        return 1
+    except (StoreError, ExceptionGroup) as error:
+        log.error("the bridge can't go on", exc_info=error)  # noqa: TRY400 - texts may quote callers
+        return 1
+    return 0
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415 - not on every platform
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory

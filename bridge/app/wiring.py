@@ -1,0 +1,84 @@
+"""Settings in the words of the parts that they are for."""
+
+from typing import Final
+
+from bridge.cention.client import CentionOptions
+from bridge.domain.jwt import read_claims
+from bridge.inbound.auth import Doorkeeper
+from bridge.inbound.server import Place
+from bridge.services.ingest import IngestPolicy
+from bridge.services.recording import DispatchPolicy
+from bridge.services.upkeep import Retention
+from bridge.settings import Address, Settings
+
+DAY_US: Final = 86_400_000_000
+
+
+def ingest_policy(settings: Settings) -> IngestPolicy:
+    """Return what the settings say of intake."""
+    return IngestPolicy(
+        calls=settings.call_policy(),
+        guide=settings.guide(),
+        conflict=settings.contacts.conflict,
+        refresh_us=settings.contacts.refresh_days * DAY_US,
+        journal_days=settings.retention.journal_days,
+    )
+
+
+def dispatch_policy(settings: Settings) -> DispatchPolicy:
+    """Return what the settings say of delivery."""
+    return DispatchPolicy(
+        in_doubt=settings.in_doubt_policy,
+        in_flight_max=settings.delivery.in_flight_max,
+        refresh_us=settings.contacts.refresh_days * DAY_US,
+    )
+
+
+def cention_options(settings: Settings) -> CentionOptions:
+    """Return what the settings say of Cention."""
+    return CentionOptions(
+        routes=settings.guide().routes,
+        tokens=settings.tokens(),
+        cuid_label=settings.contacts.cuid_label,
+        timeout_s=settings.delivery.timeout_seconds,
+    )
+
+
+def doorkeeper(settings: Settings) -> Doorkeeper:
+    """Return what the settings say of who may post."""
+    return Doorkeeper(
+        tokens=[token.get_secret_value() for token in settings.http.auth_tokens],
+        secrets=[secret.get_secret_value() for secret in settings.http.signing_secrets],
+    )
+
+
+def retention(settings: Settings) -> Retention:
+    """Return what the settings say of how long data stays."""
+    return Retention(
+        payload_hours=settings.retention.payload_hours,
+        journal_days=settings.retention.journal_days,
+        quarantine_days=settings.retention.quarantine_days,
+    )
+
+
+def scopes(settings: Settings) -> dict[str, set[str]]:
+    """Return which routes lead to which upstream."""
+    found: dict[str, set[str]] = {}
+    for route in settings.guide().routes.all():
+        found.setdefault(route.scope, set()).add(route.name)
+    return found
+
+
+def token_expiries(settings: Settings) -> dict[str, int]:
+    """Return when each route's token expires, in Unix seconds, as far as it says so."""
+    expiries: dict[str, int] = {}
+    for route, token in settings.tokens().items():
+        claims = read_claims(token)
+        if claims is not None and claims.expires_at is not None:
+            expiries[route] = claims.expires_at
+    return expiries
+
+
+def place(address: Address) -> Place:
+    """Return where to listen."""
+    return Place(host=address.host or "", port=address.port or 0, path=str(address.path or ""))

@@ -1,0 +1,1 @@
+"""The shell's commands, thin over the rest of the bridge."""
