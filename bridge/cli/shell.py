@@ -1,0 +1,48 @@
+"""Every command but `run`, for the shell."""
+
+from typing import Annotated
+
+import typer
+
+from bridge import __version__
+from bridge.cli.check import check
+from bridge.cli.demo import demo
+from bridge.cli.run import parser
+from bridge.cli.sandbox import sandbox
+from bridge.cli.simulate import simulate
+
+app = typer.Typer(
+    name="aventa-bridge",
+    help="The bridge between an Aventa phone system and Cention.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    rich_markup_mode=None,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the release."),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
+def run() -> None:
+    """Run the daemon; see `aventa-bridge run --help`."""
+    typer.echo(parser().format_help())
+
+
+app.command()(demo)
+app.command()(check)
+app.command()(sandbox)
+app.command()(simulate)

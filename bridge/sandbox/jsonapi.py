@@ -1,0 +1,107 @@
+"""JSON:API 1.0 as Cention speaks it: the media type, its negotiation, answers and errors."""
+
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple
+
+import orjson
+from aiohttp import web
+
+MEDIA_TYPE: Final = "application/vnd.api+json"
+
+
+class Issue(NamedTuple):
+    """One thing wrong in a document; `pointer` is a JSON pointer (RFC 6901) to it."""
+
+    pointer: str
+    detail: str
+
+
+class ApiError(Exception):
+    """A request is answered with an error.
+
+    Attributes:
+        status: the HTTP status.
+        issues: what is wrong, one JSON:API error object each; at least one.
+        headers: sent with the answer.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        *details: str | Issue,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.status = status
+        self.issues = [Issue("", item) if isinstance(item, str) else item for item in details]
+        self.headers = headers
+        super().__init__(f"{status}: {'; '.join(issue.detail for issue in self.issues)}")
+
+    def response(self) -> web.Response:
+        """Return the error document (JSON:API 1.0, "Error Objects")."""
+        return answer({"errors": list(self._errors())}, status=self.status, headers=self.headers)
+
+    def _errors(self) -> Iterable[dict[str, Any]]:
+        title = HTTPStatus(self.status).phrase
+        for pointer, detail in self.issues:
+            error: dict[str, Any] = {"status": str(self.status), "title": title, "detail": detail}
+            # Only an unprocessable document has a place in it to point at.
+            if pointer or self.status == HTTPStatus.UNPROCESSABLE_ENTITY:
+                error["source"] = {"pointer": pointer}
+            yield error
+
+
+def answer(
+    document: Any, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """Return a JSON:API answer; its media type has no parameters, as the specification wants."""
+    return web.Response(
+        body=orjson.dumps(document),
+        status=status,
+        content_type=MEDIA_TYPE,
+        headers=headers,
+    )
+
+
+def check_content_type(value: str | None) -> None:
+    """Check a request's Content-Type.
+
+    Raises:
+        ApiError: 415, it is another one or has parameters ("Content Negotiation: Servers").
+    """
+    if value is None or value.strip().lower() != MEDIA_TYPE:
+        raise ApiError(415, f"Content-Type must be {MEDIA_TYPE} without parameters")
+
+
+def check_accept(value: str | None) -> None:
+    """Check a request's Accept; none at all accepts everything.
+
+    Raises:
+        ApiError: 406, it lists the JSON:API media type, and each time with parameters. A weight
+            (`q`) is no media type parameter (RFC 9110 §12.4.2).
+    """
+    if value is None or MEDIA_TYPE not in value.lower():
+        return
+    instances = [
+        [part.strip() for part in item.split(";")]
+        for item in value.lower().split(",")
+        if item.split(";")[0].strip() == MEDIA_TYPE
+    ]
+    plain = any(
+        all(not parameter or parameter.startswith("q=") for parameter in instance[1:])
+        for instance in instances
+    )
+    if instances and not plain:
+        raise ApiError(406, f"Accept must list {MEDIA_TYPE} without parameters")
+
+
+def read_json(body: bytes) -> Any:
+    """Return a body's JSON.
+
+    Raises:
+        ApiError: 400, it is none.
+    """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise ApiError(400, f"The body is not JSON: {error}") from error

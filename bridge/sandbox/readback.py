@@ -1,0 +1,103 @@
+"""The sandbox's own pages under `/_sandbox`: what it was sent, in JSON; no token is asked for.
+
+| page | shows |
+| --- | --- |
+| `GET /errands` | errands, the oldest first; `?after=<id>` only those with a higher id |
+| `GET /contacts` | contact cards, the oldest first |
+| `GET /requests` | every request under /s/; `?after=<sequence>` only later ones |
+| `GET /summary` | counts, and each reference's steps in order; `?references=0` leaves these out |
+| `GET /token` | a token; `?claims=a,b&area=x&ttl=3600` (seconds; negative: expired already) |
+| `DELETE /` | forgets all of it |
+"""
+
+from collections.abc import Iterable
+from itertools import takewhile
+from typing import Any, Final, Protocol, TypeVar
+
+import orjson
+from aiohttp import web
+
+from bridge.sandbox.state import SandboxState
+from bridge.sandbox.tokens import ALL_CLAIMS, make_token
+
+DEFAULT_TTL_SECONDS: Final = 3600
+
+_STATE: Final = web.AppKey("readback_state", SandboxState)
+
+
+class _Shown(Protocol):
+    def read_back(self) -> dict[str, Any]: ...
+
+
+_ShownT = TypeVar("_ShownT", bound=_Shown)
+
+
+def create_readback(state: SandboxState) -> web.Application:
+    """Return the pages as an application, to be put under a prefix."""
+    app = web.Application()
+    app[_STATE] = state
+    app.router.add_get("/errands", _errands)
+    app.router.add_get("/contacts", _contacts)
+    app.router.add_get("/requests", _requests)
+    app.router.add_get("/summary", _summary)
+    app.router.add_get("/token", _token)
+    app.router.add_delete("", _reset)
+    return app
+
+
+async def _errands(request: web.Request) -> web.Response:
+    after = _integer(request, "after", 0)
+    newest_first = reversed(request.app[_STATE].errands)
+    return _list(takewhile(lambda errand: errand.id > after, newest_first))
+
+
+async def _contacts(request: web.Request) -> web.Response:
+    return _list(reversed(list(request.app[_STATE].cards)))
+
+
+async def _requests(request: web.Request) -> web.Response:
+    after = _integer(request, "after", 0)
+    newest_first = reversed(request.app[_STATE].requests)
+    return _list(takewhile(lambda exchange: exchange.sequence > after, newest_first))
+
+
+async def _summary(request: web.Request) -> web.Response:
+    with_references = request.query.get("references", "1") != "0"
+    return _json(request.app[_STATE].summary(with_references=with_references))
+
+
+async def _token(request: web.Request) -> web.Response:
+    options = request.app[_STATE].options
+    claims = request.query.get("claims")
+    area = request.query.get("area", options.workspaces[0])
+    expires_at = int(options.wall_clock()) + _integer(request, "ttl", DEFAULT_TTL_SECONDS)
+    token = make_token(
+        options.token_key,
+        claims=ALL_CLAIMS if claims is None else claims.split(","),
+        area=area,
+        expires_at=expires_at,
+    )
+    return _json({"token": token, "expires_at": expires_at})
+
+
+async def _reset(request: web.Request) -> web.Response:
+    request.app[_STATE].reset()
+    return web.Response(status=204)
+
+
+def _list(newest_first: Iterable[_ShownT]) -> web.Response:
+    shown = [item.read_back() for item in newest_first]
+    shown.reverse()
+    return _json(shown)
+
+
+def _json(value: Any) -> web.Response:
+    return web.Response(body=orjson.dumps(value), content_type="application/json")
+
+
+def _integer(request: web.Request, name: str, default: int) -> int:
+    text = request.query.get(name)
+    try:
+        return default if text is None else int(text)
+    except ValueError as error:
+        raise web.HTTPBadRequest(text=f"{name} must be an integer") from error

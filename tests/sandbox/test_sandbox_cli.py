@@ -1,0 +1,170 @@
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer
+from aiohttp import web
+from typer.testing import CliRunner, Result
+
+from bridge.cli.demo import demo
+from bridge.cli.sandbox import sandbox
+from bridge.cli.simulate import simulate
+from bridge.sandbox.daemon import DaemonError
+from bridge.sandbox.demo import DemoOptions, DemoResult, View
+from bridge.sandbox.serve import BackgroundServer, listen
+from bridge.sandbox.tokens import read_token
+from bridge.sandbox.verdict import Latency, Snapshot, Verdict
+
+SANDBOX = "import typer; from bridge.cli.sandbox import sandbox; typer.run(sandbox)"
+
+
+def invoke(command: Any, *arguments: str) -> Result:
+    app = typer.Typer()
+    app.command()(command)
+    return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "200"})
+
+
+@pytest.mark.parametrize("command", [demo, sandbox, simulate])
+def test_help_has_an_example(command: Any) -> None:
+    result = invoke(command, "--help")
+    assert result.exit_code == 0
+    assert f"Example: aventa-bridge {command.__name__} --" in result.stdout
+
+
+class TestSandbox:
+    def test_it_tells_in_json_how_to_reach_it_and_stops_when_asked(self) -> None:
+        arguments = [sys.executable, "-c", SANDBOX, "--port", "0", "--workspace", "x", "--json"]
+        with subprocess.Popen(arguments, stdout=subprocess.PIPE) as process:  # noqa: S603 - ours
+            assert process.stdout is not None
+            started = json.loads(process.stdout.readline())
+            assert set(started) == {"base_url", "workspace", "token"}
+            assert (started["workspace"], read_token(b"sandbox", started["token"]).area) == (
+                "x",
+                "x",
+            )
+            with urllib.request.urlopen(f"{started['base_url']}/_sandbox/errands") as response:  # noqa: S310 - loopback
+                assert json.load(response) == []
+            process.send_signal(signal.SIGTERM)
+        assert process.returncode == 0
+
+    def test_it_prints_what_the_bridges_environment_needs(self) -> None:
+        arguments = [sys.executable, "-c", SANDBOX, "--port", "0"]
+        with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - ours
+            assert process.stdout is not None
+            line = next(line for line in process.stdout if line.startswith("BRIDGE_"))
+            names = [item.partition("=")[0] for item in line.split()]
+            assert names == [
+                "BRIDGE_CENTION__BASE_URL",
+                "BRIDGE_CENTION__WORKSPACE",
+                "BRIDGE_CENTION__TOKEN",
+            ]
+            assert "BRIDGE_CENTION__WORKSPACE=demo" in line
+            process.send_signal(signal.SIGINT)
+        assert process.returncode == 0
+
+    def test_a_taken_port_is_told(self) -> None:
+        with listen(0) as taken:
+            result = invoke(sandbox, "--port", str(taken.getsockname()[1]))
+        assert result.exit_code == 1
+        assert "Can't listen on 127.0.0.1 port" in result.stderr
+
+
+@pytest.fixture
+def events() -> list[dict[str, Any]]:
+    return []
+
+
+@pytest.fixture
+def bridge_url(events: list[dict[str, Any]]) -> Iterator[str]:
+    async def take(request: web.Request) -> web.Response:
+        if request.headers.get("Authorization") == "Bearer wrong":
+            return web.Response(status=401, text="wrong token")
+        events.append(await request.json())
+        return web.Response(status=202)
+
+    app = web.Application()
+    app.router.add_post("/v1/events", take)
+    with BackgroundServer(app, listen(0)) as server:
+        yield f"{server.url}/v1/events"
+
+
+class TestSimulate:
+    def test_it_posts_whole_calls_and_prints_a_summary(
+        self, bridge_url: str, events: list[dict[str, Any]]
+    ) -> None:
+        result = invoke(
+            simulate, "--url", bridge_url, "--calls", "5", "--rate", "1000", "--answered-only"
+        )
+        assert result.exit_code == 0, result.output
+        assert len(events) == 15
+        assert ["calls", "posted", "5"] in [line.split() for line in result.stdout.splitlines()]
+
+    def test_it_exits_with_1_where_something_could_not_be_posted(self, bridge_url: str) -> None:
+        result = invoke(
+            simulate,
+            *("--url", bridge_url, "--calls", "2", "--rate", "1000", "--seed", "7"),
+            *("--token", "wrong", "--json"),
+        )
+        assert result.exit_code == 1
+        summary = json.loads(result.stdout)
+        assert (summary["calls_posted"], summary["calls_failed"], summary["seed"]) == (0, 2, 7)
+        assert all("HTTP 401: wrong token" in failure for failure in summary["failures"])
+        assert "HTTP 401: wrong token" in result.stderr
+
+    def test_a_wrong_url_is_wrong_usage(self) -> None:
+        assert invoke(simulate, "--url", "localhost:8080").exit_code == 2
+
+
+class TestDemo:
+    def invoke(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        outcome: DemoResult | DaemonError,
+        *arguments: str,
+    ) -> Result:
+        async def run_demo(options: DemoOptions, view: View, _stop: object) -> DemoResult:
+            assert options == DemoOptions(calls=2, rate=5.0, seed=7)
+            view.open({"events": "http://127.0.0.1:8080/v1/events"})
+            view.update(Snapshot(calls_posted=1))
+            if isinstance(outcome, DaemonError):
+                raise outcome
+            return outcome
+
+        monkeypatch.setattr("bridge.sandbox.demo.run_demo", run_demo)
+        return invoke(demo, "--calls", "2", "--rate", "5", "--seed", "7", *arguments)
+
+    def test_it_exits_with_0_where_each_call_arrived(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        outcome = DemoResult(snapshot=Snapshot(), verdict=Verdict(calls=2), problems=())
+        result = self.invoke(monkeypatch, outcome)
+        assert result.exit_code == 0
+        assert "Each of 2 calls arrived exactly once." in result.stdout
+        assert "events: http://127.0.0.1:8080/v1/events" in result.stderr
+        assert "calls 1" in result.stderr
+
+    def test_it_exits_with_1_and_says_what_went_wrong(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        verdict = Verdict(calls=2, missing=("a",))
+        outcome = DemoResult(snapshot=Snapshot(), verdict=verdict, problems=("missing: a",))
+        result = self.invoke(monkeypatch, outcome)
+        assert result.exit_code == 1
+        assert "missing: a" in result.stderr
+        assert "exactly once" not in result.stdout
+
+    def test_its_summary_can_be_read_by_a_script(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        snapshot = Snapshot(calls_posted=2, answer=Latency(0.1, 0.2))
+        outcome = DemoResult(snapshot=snapshot, verdict=Verdict(calls=2), problems=())
+        summary = json.loads(self.invoke(monkeypatch, outcome, "--json").stdout)
+        assert summary["ok"] is True
+        assert summary["snapshot"]["answer"] == {"p50": 0.1, "p99": 0.2}
+        assert summary["verdict"]["missing"] == []
+
+    def test_a_daemon_that_does_not_start_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        result = self.invoke(monkeypatch, DaemonError("The daemon ended", ["last line"]))
+        assert result.exit_code == 1
+        assert result.stderr.splitlines()[-2:] == ["The daemon ended", "  last line"]
