@@ -1,0 +1,155 @@
+"""`aventa-bridge check`: are the settings right, and what will they do?"""
+
+import os
+import time
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from bridge.domain.jwt import TokenClaims, read_claims
+from bridge.domain.routes import DEFAULT_ROUTE, Route
+from bridge.settings import Settings, SettingsError, load_settings
+
+# Wide enough for a route a line where there is no terminal to ask.
+_WIDTH_WITHOUT_TERMINAL = 160
+
+
+def check(
+    config: Annotated[
+        Path | None, typer.Option("--config", help="The TOML file.", show_default=False)
+    ] = None,
+    secrets_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--secrets-dir",
+            help="A folder of secret files; else systemd's, if it gives one.",
+            show_default=False,
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Check the settings without starting anything.
+
+    Prints each mistake on a line of its own and exits with 2; else shows where calls go.
+
+    Example: aventa-bridge check --config config/bridge.toml
+    """
+    try:
+        settings = load_settings(config=config, secrets_dir=secrets_dir, environ=os.environ)
+    except SettingsError as error:
+        for problem in error.problems:
+            typer.echo(problem, err=True)
+        if json:
+            _print_json({"ok": False, "problems": error.problems})
+        raise typer.Exit(2) from None
+    routes = settings.guide().routes.all()
+    tokens = {name: read_claims(token) for name, token in settings.tokens().items()}
+    if json:
+        _print_json(
+            {
+                "ok": True,
+                "problems": [],
+                "routes": [_as_json(route, tokens.get(route.name)) for route in routes],
+                "recommendations": recommendations(routes),
+                "notices": settings.notices(),
+            }
+        )
+    else:
+        _print_table(settings, routes, tokens)
+
+
+def recommendations(routes: Iterable[Route]) -> list[str]:
+    """Return one line for each route whose errands may stay open (the contract's section 5)."""
+    lines = []
+    for route in routes:
+        if route.agent is not None:
+            continue
+        remedy = "set device_id and extension_id"
+        if route.name == DEFAULT_ROUTE:
+            remedy = "give its queues a route with device_id and extension_id"
+        lines.append(
+            f"route {route.name}: ends of errands that no event names an agent for "
+            f"need a default agent; {remedy}"
+        )
+    return lines
+
+
+def _as_json(route: Route, claims: TokenClaims | None) -> dict[str, Any]:
+    token = None
+    if claims is not None:
+        token = {"claims": claims.claims, "expires_at": claims.expires_at}
+    return {
+        "name": route.name,
+        "queue_names": sorted(route.queue_names),
+        "dest_numbers": sorted(route.dest_numbers),
+        "queue_numbers": sorted(route.queue_numbers),
+        "base_url": route.base_url,
+        "workspace": route.workspace,
+        "token": token,
+        "default_agent": route.agent is not None,
+    }
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+
+
+def _print_table(
+    settings: Settings, routes: Sequence[Route], tokens: dict[str, TokenClaims | None]
+) -> None:
+    # Here, because the daemon does without rich and this module may be loaded along with it.
+    from rich.console import Console  # noqa: PLC0415 - see above
+    from rich.table import Table  # noqa: PLC0415 - see above
+    from rich.text import Text  # noqa: PLC0415 - see above
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_WIDTH_WITHOUT_TERMINAL)
+    table = Table("route", "serves", "workspace", "token", "default agent")
+    now_s = time.time()
+    for route in routes:
+        cells = (
+            route.name,
+            _serves(route),
+            route.workspace,
+            _token(tokens.get(route.name), now_s),
+            "yes" if route.agent is not None else "no",
+        )
+        # As Text, because what a site writes may look like rich's markup.
+        table.add_row(*(Text(cell) for cell in cells))
+    console.print(table)
+    for line in (*recommendations(routes), *settings.notices()):
+        typer.echo(line)
+    typer.echo("The settings are right.")
+
+
+def _serves(route: Route) -> str:
+    if route.name == DEFAULT_ROUTE:
+        return "all else"
+    kinds = (
+        ("queue", route.queue_names),
+        ("called", route.dest_numbers),
+        ("queue number", route.queue_numbers),
+    )
+    return "; ".join(f"{kind} {', '.join(sorted(values))}" for kind, values in kinds if values)
+
+
+def _token(claims: TokenClaims | None, now_s: float) -> str:
+    if claims is None:
+        return "no JSON Web Token"
+    listed = ", ".join(claims.claims) or "no claims listed"
+    return f"{listed}; {_expiry(claims.expires_at, now_s)}"
+
+
+def _expiry(expires_at: int | None, now_s: float) -> str:
+    if expires_at is None:
+        return "no expiry"
+    word = "expired" if expires_at <= now_s else "expires"
+    try:
+        return f"{word} {datetime.fromtimestamp(expires_at, tz=UTC):%Y-%m-%d %H:%M} UTC"
+    except (ValueError, OverflowError, OSError):
+        return f"{word} at {expires_at} (Unix seconds)"

@@ -1,0 +1,183 @@
+"""What only shows when keys are looked at together: each check a small function of all settings."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from bridge.domain.errors import InvalidTemplate
+from bridge.domain.msisdn import NumberStatus
+from bridge.domain.routes import DEFAULT_ROUTE
+from bridge.domain.rules import Action, Rule, RuleBook
+from bridge.settings.keys import KeyPath, dotted, variable
+from bridge.settings.root import Settings
+from bridge.settings.sections import RouteSettings, Section
+
+Mistake = tuple[KeyPath, str]
+_UPSTREAM_KEYS: Final = ("base_url", "workspace", "token")
+_READING: Final = (("msisdn", "default_region"), ("msisdn", "bare_digits"))
+_TEMPLATES: Final = ("subject", "body", "html_body")
+
+
+@dataclass(slots=True)
+class Findings:
+    """The mistakes so far. What hangs on a key that is `broken` anyway is not said again."""
+
+    broken: set[KeyPath]
+    mistakes: list[Mistake] = field(default_factory=list)
+
+    def add(self, path: KeyPath, text: str, *others: KeyPath) -> None:
+        """Note a mistake at a key, unless that or another that it hangs on is broken."""
+        if not any(self._is_broken(key) for key in (path, *others)):
+            self.mistakes.append((path, text))
+
+    def _is_broken(self, path: KeyPath) -> bool:
+        return any(path[: len(key)] == key for key in self.broken)
+
+
+def find_mistakes(
+    settings: Settings, broken: set[KeyPath], *, require_upstream: bool
+) -> list[Mistake]:
+    """Return all that is wrong with settings of which each is right by itself.
+
+    `broken` names the keys that were wrong by themselves; they have a stand-in here.
+    """
+    findings = Findings(broken)
+    if require_upstream:
+        _check_upstream(settings, findings)
+    _check_addresses(settings, findings)
+    for number, route in enumerate(settings.routes):
+        _check_route(settings, number, route, findings)
+    _check_route_names(settings, findings)
+    _check_rules(settings, findings)
+    _check_agents(settings, findings)
+    for number, shared in enumerate(settings.contacts.shared_numbers):
+        if settings.read_own_number(shared).status is not NumberStatus.VALID:
+            findings.add(
+                ("contacts", "shared_numbers", number),
+                _no_number(settings.msisdn.default_region),
+                *_READING,
+            )
+    _check_pair(settings.callbacks, ("callbacks",), ("forward_url", "forward_secret"), findings)
+    _check_pair(
+        settings.provision, ("provision",), ("access_key_id", "access_key_secret"), findings
+    )
+    return findings.mistakes
+
+
+def _check_upstream(settings: Settings, findings: Findings) -> None:
+    for key in _UPSTREAM_KEYS:
+        if not getattr(settings.cention, key):
+            path = ("cention", key)
+            where = f"set it in the file or as {variable(path)}"
+            if key == "token":
+                where += f", or put it into a secret file named {dotted(path)}"
+            findings.add(path, f"is missing; {where}")
+
+
+def _check_addresses(settings: Settings, findings: Findings) -> None:
+    http, listen = settings.http, settings.http.listen
+    is_open = not http.auth_tokens and not http.signing_secrets
+    if is_open and not listen.path and not listen.is_loopback:
+        findings.add(
+            ("http", "listen"),
+            "can be reached from other machines without authentication; "
+            "set http.auth_tokens or http.signing_secrets, or listen on 127.0.0.1",
+            ("http", "auth_tokens"),
+            ("http", "signing_secrets"),
+        )
+    if listen == settings.admin.listen and (listen.port or listen.path):
+        findings.add(
+            ("admin", "listen"),
+            "is the same as http.listen; use another port",
+            ("http", "listen"),
+        )
+
+
+def _check_route(settings: Settings, number: int, route: RouteSettings, findings: Findings) -> None:
+    path: KeyPath = ("routes", number)
+    selectors = ("queue_names", "dest_numbers", "queue_numbers")
+    if not any(getattr(route, key) for key in selectors):
+        findings.add(
+            path,
+            "serves no call; give queue_names, dest_numbers or queue_numbers",
+            *((*path, key) for key in selectors),
+        )
+    if route.token is None and route.workspace is None:
+        findings.add(
+            path,
+            "leads nowhere else than cention.*; give token, workspace or both",
+            (*path, "token"),
+            (*path, "workspace"),
+        )
+    _check_pair(route, path, ("device_id", "extension_id"), findings)
+    if route.dest_number is not None:
+        region = route.default_region or settings.msisdn.default_region
+        read = settings.read_route_number(route, route.dest_number)
+        if read.status is not NumberStatus.VALID:
+            findings.add(
+                (*path, "dest_number"),
+                _no_number(region),
+                (*path, "default_region"),
+                (*path, "bare_digits"),
+                *_READING,
+            )
+
+
+def _no_number(region: str | None) -> str:
+    where = f"in {region}" if region else "without msisdn.default_region"
+    return f"is no valid number {where}; use plus and country code, such as +60374571234"
+
+
+def _check_route_names(settings: Settings, findings: Findings) -> None:
+    first: dict[str, int] = {}
+    for number, route in enumerate(settings.routes):
+        path: KeyPath = ("routes", number, "name")
+        if route.name == DEFAULT_ROUTE:
+            findings.add(path, "is kept for what no route serves; use another name")
+        elif route.name in first:
+            before: KeyPath = ("routes", first[route.name], "name")
+            findings.add(path, f"is that of {dotted(before[:2])} too; use another name", before)
+        else:
+            first[route.name] = number
+
+
+def _check_rules(settings: Settings, findings: Findings) -> None:
+    for number, rule in enumerate(settings.rules):
+        path: KeyPath = ("rules", number)
+        if not rule.on:
+            findings.add((*path, "on"), "is empty; name types of event, such as call.answered")
+        if not rule.do:
+            findings.add((*path, "do"), "is empty; use ignore for a rule that does nothing")
+        if Action.IGNORE in rule.do and len(set(rule.do)) > 1:
+            findings.add((*path, "do"), "has ignore beside others; ignore stands alone")
+        for key in _TEMPLATES:
+            reason = _template_error(rule.rule(), key)
+            if reason:
+                findings.add((*path, key), f"can't be filled in ({reason}); mend the template")
+
+
+def _template_error(rule: Rule, key: str) -> str:
+    """Return why one of a rule's templates can't be used, on one line; nothing if it can."""
+    texts = {key: getattr(rule, key)}
+    try:
+        RuleBook((Rule(on=rule.on, do=rule.do, **texts),))
+    except InvalidTemplate as error:
+        return " ".join(str(error).partition(": ")[2].split())
+    except (LookupError, AttributeError, RecursionError, MemoryError) as error:
+        return type(error).__name__
+    return ""
+
+
+def _check_agents(settings: Settings, findings: Findings) -> None:
+    desks = [(agent.device_id, agent.extension_id) for agent in settings.agents]
+    for number, desk in enumerate(desks):
+        if desk in desks[:number]:
+            before: KeyPath = ("agents", desks.index(desk))
+            path: KeyPath = ("agents", number)
+            findings.add(path, f"has the desk of {dotted(before)}; name each desk once", before)
+
+
+def _check_pair(table: Section, path: KeyPath, keys: tuple[str, str], findings: Findings) -> None:
+    for missing, other in (keys, keys[::-1]):
+        if getattr(table, missing) is None and getattr(table, other) is not None:
+            text = f"is missing beside {other}; give both or neither"
+            findings.add((*path, missing), text, (*path, other))

@@ -1,0 +1,193 @@
+"""The settings as a whole, and what the rest of the bridge makes of them."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from bridge.domain.calls import HOUR_US, SECOND_US, CallPolicy
+from bridge.domain.errands import Guide
+from bridge.domain.msisdn import NumberStatus, PhoneNumber, read_number
+from bridge.domain.routes import DEFAULT_ROUTE, Route, RouteTable
+from bridge.domain.rules import DEFAULT_RULES, RuleBook
+from bridge.settings.sections import (
+    AdminSettings,
+    AgentSettings,
+    CallbackSettings,
+    CallSettings,
+    CentionSettings,
+    ContactSettings,
+    DeliverySettings,
+    HttpSettings,
+    InDoubtPolicy,
+    LogSettings,
+    MsisdnSettings,
+    OneViewSettings,
+    ProvisionSettings,
+    ReportSettings,
+    RetentionSettings,
+    RouteSettings,
+    RuleSettings,
+    StoreSettings,
+    secret_text,
+)
+
+# Sections that are checked and kept, but that no code acts on yet.
+_TO_COME: Final = {
+    "reports": "errand reports and ratings are not read yet",
+    "callbacks": "Cention's callbacks are not taken yet",
+    "oneview": "presence is not sent to One View yet",
+    "agents": "presence is not sent to One View yet",
+    "provision": "the administration API is not used yet",
+}
+
+
+class Settings(BaseSettings):
+    """Every setting of the contract's section 2. Made by `load_settings`, which checks more."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, strict=True, extra="forbid", hide_input_in_errors=True
+    )
+
+    http: HttpSettings = HttpSettings()
+    admin: AdminSettings = AdminSettings()
+    store: StoreSettings = StoreSettings()
+    cention: CentionSettings = CentionSettings()
+    msisdn: MsisdnSettings = MsisdnSettings()
+    routes: tuple[RouteSettings, ...] = Field((), strict=False, description="the first match wins")
+    rules: tuple[RuleSettings, ...] = Field(
+        (), strict=False, description="tried before the default rules; the first match wins"
+    )
+    calls: CallSettings = CallSettings()
+    contacts: ContactSettings = ContactSettings()
+    delivery: DeliverySettings = DeliverySettings()
+    reports: ReportSettings = ReportSettings()
+    callbacks: CallbackSettings = CallbackSettings()
+    oneview: OneViewSettings = OneViewSettings()
+    agents: tuple[AgentSettings, ...] = Field((), strict=False, description="One View's agents")
+    provision: ProvisionSettings = ProvisionSettings()
+    retention: RetentionSettings = RetentionSettings()
+    log: LogSettings = LogSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take only what `load_settings` has put together.
+
+        Sources that read by themselves stop at the first mistake and quote what they read.
+        """
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+    @classmethod
+    def _settings_log_debug(cls, states: dict[str, dict[str, Any]]) -> None:
+        """Keep pydantic-settings from logging every value (PYDANTIC_SETTINGS_DEBUG): secrets."""
+
+    @property
+    def in_doubt_policy(self) -> InDoubtPolicy:
+        """What becomes of an errand that may or may not have been created."""
+        if self.delivery.in_doubt is not None:
+            return self.delivery.in_doubt
+        return "reconcile" if self.reports.enabled else "resend"
+
+    def guide(self) -> Guide:
+        """Return what the site has decided about errands, in the domain's words."""
+        return Guide(
+            rules=RuleBook((*(rule.rule() for rule in self.rules), *DEFAULT_RULES)),
+            routes=RouteTable(
+                routes=tuple(self._route(route) for route in self.routes),
+                default=Route(
+                    name=DEFAULT_ROUTE,
+                    base_url=self.cention.base_url,
+                    workspace=self.cention.workspace,
+                    region=self.msisdn.default_region,
+                    bare_digits=self.msisdn.bare_digits,
+                ),
+            ),
+            zones={
+                route.name: ZoneInfo(route.timezone)
+                for route in self.routes
+                if route.timezone is not None
+            },
+            shared_numbers=frozenset(self._shared_numbers()),
+        )
+
+    def call_policy(self) -> CallPolicy:
+        """Return when calls begin and end, in the domain's units."""
+        return CallPolicy(
+            reuse_after_us=round(self.calls.reuse_after_hours * HOUR_US),
+            settle_us=round(self.calls.settle_seconds * SECOND_US),
+            stale_after_us=round(self.calls.max_hours * HOUR_US),
+            journal_us=self.retention.journal_days * 24 * HOUR_US,
+        )
+
+    def tokens(self) -> dict[str, str]:
+        """Return each route's token in the clear, the default's too; none where there is none."""
+        default = secret_text(self.cention.token)
+        tokens = {route.name: secret_text(route.token) or default for route in self.routes}
+        tokens[DEFAULT_ROUTE] = default
+        return {name: token for name, token in tokens.items() if token}
+
+    def notices(self) -> list[str]:
+        """Return one line for each thing that was set and that this release doesn't act on yet."""
+        lines = [
+            f"{name}: set and checked, but {why}"
+            for name, why in _TO_COME.items()
+            if self._is_set(name)
+        ]
+        if self.in_doubt_policy == "reconcile":
+            lines.append(
+                "delivery.in_doubt: reconcile; "
+                "errands in doubt are held for a person until look-ups are there"
+            )
+        return lines
+
+    def read_route_number(self, route: RouteSettings, number: str) -> PhoneNumber:
+        """Read a number as somebody at the route's place would dial it."""
+        return read_number(
+            number,
+            region=route.default_region or self.msisdn.default_region,
+            bare_digits=route.bare_digits or self.msisdn.bare_digits,
+        )
+
+    def read_own_number(self, number: str) -> PhoneNumber:
+        """Read a number as it is read where no route says otherwise."""
+        return read_number(
+            number, region=self.msisdn.default_region, bare_digits=self.msisdn.bare_digits
+        )
+
+    def _route(self, route: RouteSettings) -> Route:
+        dest = self.read_route_number(route, route.dest_number) if route.dest_number else None
+        return Route(
+            name=route.name,
+            base_url=self.cention.base_url,
+            workspace=route.workspace or self.cention.workspace,
+            queue_names=frozenset(route.queue_names),
+            dest_numbers=frozenset(route.dest_numbers),
+            queue_numbers=frozenset(route.queue_numbers),
+            region=route.default_region or self.msisdn.default_region,
+            bare_digits=route.bare_digits or self.msisdn.bare_digits,
+            agent=route.agent,
+            dest_msisdn=dest.msisdn if dest else "",
+            queue_name=route.queue_name or "",
+            queue_number=route.queue_number or "",
+            timezone=route.timezone or "UTC",
+        )
+
+    def _shared_numbers(self) -> Iterator[str]:
+        for number in self.contacts.shared_numbers:
+            read = self.read_own_number(number)
+            if read.status is NumberStatus.VALID:
+                yield read.plus
+
+    def _is_set(self, name: str) -> bool:
+        section = getattr(self, name)
+        return bool(section) if isinstance(section, tuple) else bool(section.model_fields_set)

@@ -1,0 +1,166 @@
+"""The kinds of value that settings are made of, each with its check.
+
+A check raises `wrong(…)`, whose text is "what is wrong; what would be right" and never repeats a
+value that might be secret.
+"""
+
+import base64
+import binascii
+import difflib
+import re
+import zoneinfo
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_core import PydanticCustomError
+
+from bridge.domain.msisdn import is_region
+from bridge.settings.address import Address, parse_address
+
+# The `type` of every error that a check here raises: its message is fit to be shown as it is.
+OWN_ERROR: Final = "setting"
+_ROUTE_NAME: Final = re.compile(r"[a-z0-9_-]{1,32}")
+_WORKSPACE: Final = re.compile(r"(?!\.+$)[A-Za-z0-9._-]{1,128}")
+# What a bearer token may hold (RFC 6750 §2.1 allows less, but tokens are other people's).
+_HEADER_TOKEN: Final = re.compile(r"[!-~]+")
+_EMAIL: Final = re.compile(r"[!-?A-~]+@[!-?A-~]+")
+_WEBHOOK_PREFIX: Final = "whsec_"
+_DEVICE_ID_MAX: Final = 2**31 - 1
+
+
+def wrong(text: str) -> PydanticCustomError:
+    """Return the error to raise for a wrong value."""
+    return PydanticCustomError(OWN_ERROR, text)
+
+
+def _address(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return parse_address(value)
+    except ValueError as error:
+        raise wrong(str(error)) from None
+
+
+def _filled(value: str) -> str:
+    if not value.strip():
+        raise wrong("is empty; give it a value or leave it out")
+    return value
+
+
+def _filled_secret(value: SecretStr) -> SecretStr:
+    _filled(value.get_secret_value())
+    return value
+
+
+def _header_token(value: SecretStr) -> SecretStr:
+    _filled_secret(value)
+    if _HEADER_TOKEN.fullmatch(value.get_secret_value()) is None:
+        raise wrong("holds what no header can carry; use the token alone, without spaces or lines")
+    return value
+
+
+def _signing_secret(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    try:
+        key = base64.b64decode(text.removeprefix(_WEBHOOK_PREFIX), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if not text.startswith(_WEBHOOK_PREFIX) or not key:
+        raise wrong(f"is no signing secret; use {_WEBHOOK_PREFIX} and then base64")
+    return value
+
+
+def _url(value: str, *, may_have_query: bool) -> str:
+    # What urlsplit would quietly drop or pass on (tabs, spaces, controls) is no part of a URL.
+    example = "use https://host or https://host/path"
+    if not value.isascii() or not value.isprintable() or " " in value:
+        raise wrong(f"is no URL; {example}")
+    try:
+        parts = urlsplit(value)
+        has_host = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        raise wrong(f"is no URL; {example}") from None
+    if parts.scheme not in {"http", "https"} or not has_host:
+        raise wrong(f"is no URL of the web; {example}")
+    if parts.username is not None or parts.password is not None:
+        raise wrong(f"holds a user or password; {example}")
+    if "#" in value or ("?" in value and not may_have_query):
+        raise wrong(f"has a query or fragment; {example}")
+    return value
+
+
+def _base_url(value: str) -> str:
+    return _url(value, may_have_query=False).rstrip("/")
+
+
+def _web_url(value: str) -> str:
+    return _url(value, may_have_query=True)
+
+
+def _store_url(value: str) -> str:
+    scheme, separator, path = value.partition(":///")
+    kind = value.partition(":")[0].partition("+")[0].lower()
+    if kind in {"postgresql", "postgres"}:
+        raise wrong("names PostgreSQL, which will come; use sqlite:///path until then")
+    if kind != "sqlite":
+        raise wrong("names a store that the bridge can't use; use sqlite:///path")
+    if scheme.lower() != "sqlite" or not separator or path.endswith("/"):
+        raise wrong("names no file; use sqlite:///relative/path or sqlite:////absolute/path")
+    if not path or path == ":memory:" or "?" in path or path.startswith("file:"):
+        raise wrong("names no file that outlives a restart; use sqlite:///path, without options")
+    return value
+
+
+def _region(value: str) -> str:
+    code = value.upper()
+    if not is_region(code):
+        raise wrong("is no region; use two letters of ISO 3166, such as SE, MY or GB")
+    return code
+
+
+def _timezone(value: str) -> str:
+    try:
+        zoneinfo.ZoneInfo(value)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        known = zoneinfo.available_timezones()
+        near = difflib.get_close_matches(value, known, n=1, cutoff=0.7)
+        hint = f"did you mean {near[0]}?" if near else "use a name such as Asia/Kuala_Lumpur"
+        raise wrong(f"is no time zone that this machine knows; {hint}") from None
+    return value
+
+
+def _workspace(value: str) -> str:
+    if _WORKSPACE.fullmatch(value) is None:
+        raise wrong("is no workspace; use letters, digits, dot, underscore and hyphen")
+    return value
+
+
+def _route_name(value: str) -> str:
+    if _ROUTE_NAME.fullmatch(value) is None:
+        raise wrong("is no route's name; use 1…32 of a-z, 0-9, underscore and hyphen")
+    return value
+
+
+def _email(value: str) -> str:
+    if _EMAIL.fullmatch(value) is None:
+        raise wrong("is no e-mail address; use one such as agent@example.com")
+    return value
+
+
+Text = Annotated[str, AfterValidator(_filled)]
+Label = Annotated[str, Field(max_length=128), AfterValidator(_filled)]
+Listen = Annotated[Address, BeforeValidator(_address)]
+Secret = Annotated[SecretStr, AfterValidator(_filled_secret)]
+HeaderToken = Annotated[SecretStr, AfterValidator(_header_token)]
+SigningSecret = Annotated[SecretStr, AfterValidator(_signing_secret)]
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
+WebUrl = Annotated[str, AfterValidator(_web_url)]
+StoreUrl = Annotated[str, AfterValidator(_store_url)]
+Region = Annotated[str, AfterValidator(_region)]
+TimeZone = Annotated[str, AfterValidator(_timezone)]
+Workspace = Annotated[str, AfterValidator(_workspace)]
+RouteName = Annotated[str, AfterValidator(_route_name)]
+Email = Annotated[str, AfterValidator(_email)]
+DeviceId = Annotated[int, Field(ge=0, le=_DEVICE_ID_MAX)]
