@@ -104,6 +104,15 @@ class Span:
         return self.rings and self.ended is None and not (self.is_abandoned or self.is_stale)
 
     @property
+    def is_over(self) -> bool:
+        """Whether it was answered and ended after that, or somebody rang back and got through."""
+        if self.dialed is not None:
+            return True
+        if self.answered_us is None or self.ended is None:
+            return False
+        return self.ended.at_us >= self.answered_us - CLOCK_SKEW_US
+
+    @property
     def awaits_settling(self) -> bool:
         """Whether it ended without an answer, and an answer may still be on its way."""
         return (
@@ -199,7 +208,7 @@ def fold(
     skipped = 0
     settled: list[Span] = []
     for call in _calls(sorted([span, *far], key=lambda one: one.first_us)):
-        if not _is_worth_keeping(call, received_us, policy):
+        if span not in call and not _is_worth_keeping(call, received_us, policy):
             continue
         after, leaving, unsendable = _emit(call)
         settled.extend(after)
@@ -300,16 +309,7 @@ def _calls(spans: list[Span]) -> list[list[Span]]:
 
 
 def _is_over(call: list[Span]) -> bool:
-    answered_us: int | None = None
-    ended: Mark | None = None
-    for span in call:
-        if span.dialed is not None:
-            return True
-        answered_us = _earlier(answered_us, span.answered_us)
-        ended = _later(ended, span.ended)
-    if answered_us is None or ended is None:
-        return False
-    return ended.at_us >= answered_us - CLOCK_SKEW_US
+    return any(span.is_over for span in call)
 
 
 def _is_worth_keeping(call: list[Span], now_us: int, policy: CallPolicy) -> bool:
@@ -338,7 +338,7 @@ def _emit(call: list[Span]) -> tuple[list[Span], list[Draft], int]:
                 has_errand = True
                 drafts.append(_creating(creation, creation.draft))
                 creation = replace(creation, draft=None)
-            if creation.draft is None and is_over:
+            if creation.draft is None and (span.is_over or (span.awaits_callback and is_over)):
                 ended = _ended(creation, call)
                 if ended.end is not None and ended.end != creation.end:
                     drafts.append(_ending(ended, ended.end))

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import phonenumbers
 import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
 from bridge.domain.msisdn import (
     BareDigits,
     NumberStatus,
@@ -12,8 +15,6 @@ from bridge.domain.msisdn import (
     is_region,
     read_number,
 )
-from hypothesis import assume, example, given
-from hypothesis import strategies as st
 
 CASES = Path(__file__).parent.parent / "data" / "msisdn_cases.csv"
 WITHHELD_WORDS = (

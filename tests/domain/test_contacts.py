@@ -1,0 +1,188 @@
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bridge.domain.contacts import (
+    CHANNELS,
+    DAY_US,
+    Card,
+    Claim,
+    ConflictPolicy,
+    Identified,
+    Key,
+    Person,
+    identify,
+)
+
+NOW_US = 1_790_000_000_000_000
+REFRESH_US = 30 * DAY_US
+ADA = Card(name="Ada", cuid="c1", voice=("+60123456789",))
+
+
+@dataclass
+class Book:
+    """Everybody known, and Cention, which merges a card into any that shares a channel value."""
+
+    policy: ConflictPolicy = "prefer_cuid"
+    owners: dict[Key, str] = field(default_factory=dict)
+    people: dict[str, Person] = field(default_factory=dict)
+    cards: list[Card] = field(default_factory=list)
+    sent: int = 0
+    conflicts: int = 0
+
+    def say(self, card: Card, at_us: int = NOW_US) -> Identified:
+        """Lay what an event says over what is known."""
+        claim = Claim(scope="s", route="default", at_us=at_us, card=card)
+        new_id = "|".join("/".join(key) for key in claim.identifiers())
+        found = identify(claim, self.owners, self.people, new_id=new_id, policy=self.policy)
+        self.conflicts += found.is_conflict
+        if found.person is not None:
+            self.people[found.person.id] = found.person
+            self.owners.update(dict.fromkeys(found.new_keys, found.person.id))
+        return found
+
+    def deliver(self, now_us: int = NOW_US) -> None:
+        """Send what Cention lacks of each person."""
+        for person in list(self.people.values()):
+            missing = person.missing(now_us, REFRESH_US)
+            if missing:
+                self.sent += 1
+                self._merge(missing)
+                self.people[person.id] = person.acknowledged(missing, "13", now_us)
+
+    def _merge(self, card: Card) -> None:
+        for number, held in enumerate(self.cards):
+            if any(set(getattr(held, kind)) & set(getattr(card, kind)) for kind in CHANNELS):
+                self.cards[number] = held.plus(card)
+                return
+        self.cards.append(card)
+
+
+def test_nothing_is_sent_when_nothing_is_new() -> None:
+    book = Book()
+    for _ in range(3):
+        book.say(ADA)
+        book.deliver()
+    assert book.sent == 1
+    assert book.cards == [ADA]
+
+
+def test_what_is_new_is_sent_with_a_channel_that_finds_the_card() -> None:
+    book = Book()
+    book.say(ADA)
+    book.deliver()
+    book.say(Card(cuid="c1", email=("ada@example.org",)))
+    (person,) = book.people.values()
+    assert person.missing(NOW_US, REFRESH_US) == Card(voice=ADA.voice, email=("ada@example.org",))
+    book.deliver()
+    assert len(book.cards) == 1
+
+
+def test_what_was_confirmed_long_ago_is_sent_again() -> None:
+    book = Book()
+    book.say(ADA)
+    book.deliver()
+    book.deliver(NOW_US + REFRESH_US)
+    assert book.sent == 2
+    assert book.cards == [ADA]
+
+
+def test_a_card_without_any_channel_is_sent_once_only() -> None:
+    book = Book()
+    book.say(Card(cuid="c1", name="Ada"))
+    book.deliver()
+    book.say(Card(cuid="c1", name="Ada L."))
+    book.deliver(NOW_US + REFRESH_US)
+    assert book.sent == 1
+
+
+def test_a_number_known_without_cuid_takes_the_cuid() -> None:
+    book = Book()
+    book.say(Card(voice=("+60123456789",)))
+    book.say(ADA)
+    assert len(book.people) == 1
+
+
+def test_an_older_event_does_not_take_the_name_back() -> None:
+    book = Book()
+    book.say(ADA)
+    found = book.say(Card(name="Old", cuid="c1"), NOW_US - DAY_US)
+    assert found.person is not None
+    assert found.person.wanted.name == "Ada"
+
+
+def test_a_number_of_somebody_elses_cuid_is_not_sent_with_the_card() -> None:
+    book = Book()
+    book.say(ADA)
+    found = book.say(Card(name="Eve", cuid="c2", voice=ADA.voice))
+    assert found.is_conflict
+    assert found.person is not None
+    assert found.person.wanted == Card(name="Eve", cuid="c2")
+
+
+def test_prefer_phone_leaves_the_cuid_in_conflict_off() -> None:
+    book = Book(policy="prefer_phone")
+    book.say(ADA)
+    found = book.say(Card(cuid="c2", voice=ADA.voice, email=("ada@example.org",)))
+    assert found.is_conflict
+    assert found.person is not None
+    assert found.person.wanted.cuid == "c1"
+    assert found.person.wanted.email == ("ada@example.org",)
+
+
+def test_hold_changes_nothing_on_a_conflict() -> None:
+    book = Book(policy="hold")
+    book.say(ADA)
+    before = dict(book.people)
+    assert book.say(Card(cuid="c2", voice=ADA.voice)).person is None
+    assert book.people == before
+
+
+def test_a_custom_field_is_replaced_by_label() -> None:
+    book = Book()
+    book.say(Card(voice=("+60123456789",), custom=(("Address", "A"),)))
+    book.say(Card(voice=("+60123456789",), custom=(("Address", "B"),)))
+    (person,) = book.people.values()
+    assert person.wanted.custom == (("Address", "B"),)
+
+
+CARDS = st.builds(
+    Card,
+    name=st.sampled_from(["", "Ada", "Eve"]),
+    cuid=st.sampled_from(["", "c1", "c2", "c3"]),
+    voice=st.lists(st.sampled_from(["+1", "+2", "+3"]), max_size=2, unique=True).map(tuple),
+    email=st.lists(st.sampled_from(["a@x", "b@x"]), max_size=1).map(tuple),
+).filter(lambda card: bool(card.cuid or card.voice or card.email))
+
+
+@settings(max_examples=300)
+@given(st.lists(st.tuples(CARDS, st.booleans()), max_size=12))
+def test_no_two_cuids_ever_meet_on_one_card(said: list[tuple[Card, bool]]) -> None:
+    book = Book()
+    for card, delivers in said:
+        book.say(card)
+        if delivers:
+            book.deliver()
+    book.deliver()
+    sent = book.sent
+    book.deliver()
+    assert book.sent == sent
+    owner_of: dict[tuple[str, str], str] = {}
+    for person in book.people.values():
+        for kind in CHANNELS:
+            for value in getattr(person.wanted, kind):
+                assert owner_of.setdefault((kind, value), person.id) == person.id
+
+
+@pytest.mark.parametrize("policy", ["prefer_cuid", "prefer_phone"])
+@given(said=st.lists(CARDS, max_size=12))
+def test_a_person_keeps_the_cuid_they_have(policy: ConflictPolicy, said: list[Card]) -> None:
+    book = Book(policy=policy)
+    known: dict[str, str] = {}
+    for card in said:
+        book.say(card)
+        for person in book.people.values():
+            if person.wanted.cuid:
+                assert known.setdefault(person.id, person.wanted.cuid) == person.wanted.cuid
