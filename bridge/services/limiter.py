@@ -23,8 +23,11 @@ class Pace:
 
     @property
     def burst(self) -> int:
-        """How many may leave at once after a quiet time."""
-        return max(1, min(BURST_MAX, self.per_minute // 10))
+        """How many may leave at once after a quiet time.
+
+        A limit so high that it means "off" is not to be kept from that by small bursts.
+        """
+        return max(1, min(BURST_MAX, self.per_minute // 10), self.per_minute // 1000)
 
     @property
     def per_second(self) -> float:

@@ -1,0 +1,286 @@
+"""A workbench: the real services on a real SQLite store, with a clock and an upstream by hand."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
+
+from bridge.domain.calls import CallPolicy
+from bridge.domain.deliveries import Kind
+from bridge.domain.errands import Guide
+from bridge.domain.outcomes import Reply
+from bridge.domain.routes import Route, RouteTable
+from bridge.domain.rules import RuleBook
+from bridge.ports import Gate, Parcel
+from bridge.services.dispatch import Dispatcher, Upstream
+from bridge.services.ingest import Ingest, IngestPolicy, Receipt
+from bridge.services.recording import DispatchPolicy
+from bridge.services.upkeep import Retention, Upkeep
+from bridge.storage.engine import open_engine
+from bridge.storage.schema import digest_key, prepare
+from bridge.storage.writer import SharedCommit
+
+START_US = 1_790_000_000_000_000
+ROUTE = Route(name="default", base_url="https://cention.example", workspace="demo")
+GUIDE = Guide(rules=RuleBook(), routes=RouteTable((), ROUTE))
+
+
+class HandClock:
+    """Time that moves only when a test says so."""
+
+    def __init__(self) -> None:
+        self.passed_s = 0.0
+        self._waiting: list[tuple[float, asyncio.Future[None]]] = []
+
+    def now_us(self) -> int:
+        return START_US + round(self.passed_s * 1e6)
+
+    def monotonic(self) -> float:
+        return self.passed_s
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append((self.passed_s + seconds, future))
+        await future
+
+    @asynccontextmanager
+    async def timeout(self, seconds: float) -> AsyncIterator[None]:
+        task = asyncio.current_task()
+        assert task is not None
+        ran_out = False
+
+        async def ring() -> None:
+            nonlocal ran_out
+            await self.sleep(seconds)
+            ran_out = True
+            task.cancel()
+
+        bell = asyncio.ensure_future(ring())
+        try:
+            yield
+        except asyncio.CancelledError:
+            if ran_out:
+                task.uncancel()
+                raise TimeoutError from None
+            raise
+        finally:
+            bell.cancel()
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, and wake whoever waited for it."""
+        self.passed_s += seconds
+        due = [one for one in self._waiting if one[0] <= self.passed_s]
+        self._waiting = [one for one in self._waiting if one[0] > self.passed_s]
+        for _, future in due:
+            if not future.done():
+                future.set_result(None)
+
+
+class HandMeter:
+    """Keeps what is counted, as (name, labels...)."""
+
+    def __init__(self) -> None:
+        self.counted: list[tuple[Any, ...]] = []
+
+    def event(self, event_type: str, outcome: str) -> None:
+        self.counted.append(("event", event_type, outcome))
+
+    def number(self, field: str, result: str) -> None:
+        self.counted.append(("number", field, result))
+
+    def unknown_keys(self, count: int) -> None:
+        self.counted.append(("unknown_keys", count))
+
+    def contact(self, outcome: str) -> None:
+        self.counted.append(("contact", outcome))
+
+    def call(self, outcome: str) -> None:
+        self.counted.append(("call", outcome))
+
+    def end_skipped(self, count: int) -> None:
+        self.counted.append(("end_skipped", count))
+
+    def delivery(self, kind: Kind, outcome: str) -> None:
+        self.counted.append(("delivery", kind.value, outcome))
+
+    def upstream(self, kind: Kind, reply: Reply) -> None:
+        self.counted.append(("upstream", kind.value, reply.status))
+
+    def delivered(self, kind: Kind, seconds: float) -> None:
+        self.counted.append(("delivered", kind.value, seconds))
+
+
+class QuietLog:
+    """Keeps the events that were logged."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[str, dict[str, object]]] = []
+
+    def debug(self, event: str, **fields: object) -> None:
+        self.said.append((event, fields))
+
+    info = warning = error = debug
+
+
+class Dice:
+    """A random source that always shows the same."""
+
+    chance = 0.5
+
+    def random(self) -> float:
+        return self.chance
+
+
+@dataclass
+class HandSender:
+    """An upstream by hand: answers what a test scripts, else 201 with a new id."""
+
+    sent: list[Parcel] = field(default_factory=list)
+    script: list[Reply] = field(default_factory=list)
+    answer: Callable[[Parcel], Reply] | None = None
+    token: str = "t1"
+    gate: asyncio.Event | None = None
+
+    async def send(self, parcel: Parcel) -> Reply:
+        self.sent.append(parcel)
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.script:
+            return self.script.pop(0)
+        if self.answer is not None:
+            return self.answer(parcel)
+        return Reply(status=201, remote_id=str(511055 + len(self.sent)))
+
+    def token_mark(self, route: str) -> str:
+        return f"{route}-{self.token}"
+
+    def kinds(self) -> list[str]:
+        return [parcel.kind.value for parcel in self.sent]
+
+
+class Bench:
+    """All services on one store. `turn` lets everything run until nothing more happens."""
+
+    def __init__(self, engine: Engine, per_minute: int, policy: DispatchPolicy) -> None:
+        self.engine = engine
+        self.clock, self.meter, self.log = HandClock(), HandMeter(), QuietLog()
+        self.sender, self.dice = HandSender(), Dice()
+        self.writer = SharedCommit(engine)
+        self.upstreams = [Upstream(ROUTE.scope, frozenset({"default"}), per_minute)]
+        self.dispatcher = Dispatcher(
+            writer=self.writer,
+            sender=self.sender,
+            clock=self.clock,
+            entropy=self.dice,
+            meter=self.meter,
+            log=self.log,
+            policy=policy,
+            upstreams=self.upstreams,
+        )
+        self.ingest = Ingest(
+            writer=self.writer,
+            clock=self.clock,
+            meter=self.meter,
+            policy=IngestPolicy(calls=CallPolicy(), guide=GUIDE),
+            digest_key=digest_key(engine),
+            on_work=self.dispatcher.wake,
+        )
+        self.upkeep = Upkeep(
+            writer=self.writer,
+            clock=self.clock,
+            meter=self.meter,
+            log=self.log,
+            retention=Retention(),
+        )
+        self.running: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Set the dispatcher to work."""
+        self.running = asyncio.create_task(self.dispatcher.run())
+
+    async def take(self, *documents: dict[str, Any]) -> list[Receipt | Exception]:
+        """Take events in, in one commit."""
+        arrivals = [self.ingest.admit(one, source="aventa") for one in documents]
+        return await self.ingest.take(arrivals)
+
+    async def turn(self, seconds: float = 0.0, step_s: float = 1.0) -> None:
+        """Let time pass in steps, with everything that is due done at each."""
+        await self._quiet()
+        while seconds > 0:
+            self.clock.advance(min(step_s, seconds))
+            seconds -= step_s
+            await self._quiet()
+
+    async def _quiet(self) -> None:
+        """Run until the writer has had nothing to do for a few rounds."""
+        idle = 0
+        while idle < 3:
+            before = len(self.sender.sent), len(self.meter.counted)
+            await self.writer.submit(_nothing, None)
+            for _ in range(10):
+                await asyncio.sleep(0)
+            idle = idle + 1 if before == (len(self.sender.sent), len(self.meter.counted)) else 0
+
+    async def stop(self) -> None:
+        """End everything."""
+        stopping = asyncio.ensure_future(self.dispatcher.stop(1.0))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        self.clock.advance(2.0)
+        await stopping
+        if self.running is not None:
+            self.clock.advance(10.0)
+            await self.running
+        await self.writer.close()
+
+
+def _nothing(_tx: object, items: Any) -> list[None]:
+    return [None] * len(items)
+
+
+@asynccontextmanager
+async def bench(
+    folder: Path, *, per_minute: int = 1_000_000, policy: DispatchPolicy | None = None
+) -> AsyncIterator[Bench]:
+    """Open a store in this folder, with all services on it; the pace lets everything through."""
+    engine = open_engine(f"sqlite:///{folder / 'bridge.db'}")
+    prepare(engine)
+    made = Bench(engine, per_minute, policy or DispatchPolicy())
+    made.writer.start()
+    made.clock.advance(1.0)
+    try:
+        yield made
+    finally:
+        await made.stop()
+        engine.dispose()
+
+
+def document(kind: str, reference: str = "r1", **given: Any) -> dict[str, Any]:
+    """Return an event as a phone system posts it."""
+    made = {
+        "eventId": f"{kind}-{reference}",
+        "eventType": kind,
+        "occurredAt": "2026-09-21T14:13:20Z",
+        "referenceId": reference,
+        "callerNumber": "+60123456789",
+        "callerName": "Ada",
+        "destNumber": "60374571234",
+        "queueName": "EHS",
+        "queueNumber": "123",
+        "deviceId": 1000,
+        "extensionId": 1000,
+        **given,
+    }
+    return {key: value for key, value in made.items() if value is not None}
+
+
+def gate(kind: Kind) -> Gate:
+    """Return the default route's gate."""
+    return Gate(route="default", kind=kind)

@@ -1,0 +1,49 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.services.limiter import Pace
+
+
+def drained(per_minute: int, steps: list[float]) -> list[float]:
+    """Return when requests leave if as many leave as may, looked at after each step."""
+    now_s, moments = 0.0, list[float]()
+    pace = Pace(per_minute, now_s)
+    for step in steps:
+        now_s += step
+        count = pace.available(now_s)
+        pace.take(count)
+        moments += [now_s] * count
+    return moments
+
+
+@given(st.integers(1, 2000), st.lists(st.floats(0, 20), max_size=60))
+def test_no_window_of_sixty_seconds_passes_the_limit(per_minute: int, steps: list[float]) -> None:
+    moments = drained(per_minute, steps)
+    for at in set(moments):
+        assert sum(at <= one < at + 60 for one in moments) <= per_minute
+
+
+@pytest.mark.parametrize(("per_minute", "share"), [(100, 0.9), (950, 0.95), (1_000_000, 0.95)])
+def test_a_backlog_uses_nearly_all_of_the_limit(per_minute: int, share: float) -> None:
+    moments = drained(per_minute, [0.01] * 18_000)
+    assert sum(120 <= one < 180 for one in moments) >= share * per_minute
+
+
+def test_it_starts_empty_so_that_a_restart_spends_nothing_twice() -> None:
+    assert Pace(950, 0.0).available(0.0) == 0
+
+
+def test_it_says_how_long_to_wait() -> None:
+    pace = Pace(950, 0.0)
+    wait_s = pace.wait_s(0.0)
+    assert 0 < wait_s < 0.1
+    assert pace.available(wait_s + 1e-9) == 1
+
+
+def test_a_pause_lets_nothing_leave_until_it_is_over() -> None:
+    pace = Pace(950, 0.0)
+    pace.pause(10.0, 20.0)
+    assert pace.available(29.9) == 0
+    assert pace.wait_s(10.0) == 20.0
+    assert pace.available(30.0) == 8
