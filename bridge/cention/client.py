@@ -3,6 +3,7 @@
 import asyncio
 import email.utils
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -122,10 +123,9 @@ def _timed(reply: Reply, seconds: float) -> Reply:
 
 def _reason(error: BaseException) -> str:
     """Name an error without its text, which may hold the address and more."""
-    name = type(error).__name__
-    cause = getattr(error, "os_error", None)
-    code = getattr(cause, "strerror", None)
-    return f"{name}: {code}" if code else name
+    code = getattr(getattr(error, "os_error", error), "errno", None)
+    words = os.strerror(code) if isinstance(code, int) and code > 0 else ""
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
 
 def _read(content: bytes) -> Any:
