@@ -362,6 +362,10 @@ class Sender(Protocol):
         """Send it once and say what came back. Raises nothing."""
         ...
 
+    def sharing(self, route: str) -> Sequence[str]:
+        """Return the routes that use the same token as this one, itself included."""
+        ...
+
     def token_mark(self, route: str) -> str:
         """Return what tells the route's token from any other without giving it away."""
         ...

@@ -4,7 +4,7 @@ import asyncio
 import email.utils
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -52,6 +52,12 @@ class CentionSender:
     def token_mark(self, route: str) -> str:
         """Return what tells the route's token from any other without giving it away."""
         return hashlib.sha256(self._token(route).encode()).hexdigest()[:16]
+
+    def sharing(self, route: str) -> Sequence[str]:
+        """Return the routes that use the same token as this one, itself included."""
+        token = self._token(route)
+        names = {one.name for one in self.options.routes.all()} | {route}
+        return sorted(name for name in names if self._token(name) == token)
 
     def _token(self, route: str) -> str:
         return self.options.tokens.get(route) or self.options.tokens.get("default", "")

@@ -191,27 +191,34 @@ class Recorder:
     def _keep_gate(self, tx: Transaction, result: Result, now_us: int) -> None:
         """Shut the gate that was refused, or open it again after a probe that went well.
 
-        A 401 is about the token: all of the route. A 403 is about what the token may do: this kind.
+        A 401 is about the token: all of every route that uses it. A 403 is about what the token may
+        do: this kind only.
         """
         parcel, verdict = result.parcel, result.ruling.verdict
         if verdict is Verdict.UNAUTHORISED:
             status = result.reply.status
-            pause = Pause(
-                route=parcel.route,
-                kind=None if status == 401 else parcel.kind,
-                reason=str(status),
-                since_us=now_us,
-                probe_us=now_us + PROBE_US,
-                token_mark=self._sender.token_mark(parcel.route),
+            mark = self._sender.token_mark(parcel.route)
+            tx.save_pauses(
+                [
+                    Pause(
+                        route=route,
+                        kind=None if status == 401 else parcel.kind,
+                        reason=str(status),
+                        since_us=now_us,
+                        probe_us=now_us + PROBE_US,
+                        token_mark=mark,
+                    )
+                    for route in self._sender.sharing(parcel.route)
+                ]
             )
-            tx.save_pauses([pause])
         elif parcel.is_probe and verdict is Verdict.DELIVERED:
+            routes = set(self._sender.sharing(parcel.route))
             tx.clear_pauses(
                 [
                     pause
                     for pause in tx.pauses()
                     if pause.token_mark
-                    and pause.route == parcel.route
+                    and pause.route in routes
                     and pause.kind in {None, parcel.kind}
                 ]
             )

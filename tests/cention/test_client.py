@@ -148,6 +148,19 @@ async def test_a_mark_tells_tokens_apart_without_giving_them_away() -> None:
         assert sender.token_mark("default") != mark
 
 
+async def test_routes_with_the_same_token_are_told_together() -> None:
+    routes = [
+        Route(name=name, base_url="http://127.0.0.1:1", workspace="demo")
+        for name in ("default", "sales", "night")
+    ]
+    async with sender_to("http://127.0.0.1:1") as sender:
+        sender.options = CentionOptions(
+            routes=RouteTable(routes[1:], routes[0]), tokens={"default": "a", "sales": "b"}
+        )
+        assert sender.sharing("night") == ["default", "night"]
+        assert sender.sharing("sales") == ["sales"]
+
+
 NOW_US = 1_790_000_000_000_000  # 2026-09-21T14:13:20Z
 
 

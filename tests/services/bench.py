@@ -158,6 +158,9 @@ class HandSender:
             return self.answer(parcel)
         return Reply(status=201, remote_id=str(511055 + len(self.sent)))
 
+    def sharing(self, route: str) -> list[str]:
+        return [route]
+
     def token_mark(self, route: str) -> str:
         return f"{route}-{self.token}"
 
