@@ -2,9 +2,10 @@ import json
 from typing import Any
 
 import pytest
-from bridge.inbound.strict_json import JsonValue, StrictJsonError, loads, loads_lines
 from hypothesis import example, given
 from hypothesis import strategies as st
+
+from bridge.inbound.strict_json import JsonValue, StrictJsonError, loads, loads_lines
 
 INT64_MAX = 2**63 - 1
 INT64_MIN = -(2**63)
