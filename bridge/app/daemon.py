@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any, Final
 
 import aiohttp
@@ -63,7 +64,7 @@ class Bridge:
             StoreUnavailable: the store can't be written at the start.
         """
         self._writer.start()
-        async with open_session(self._settings.delivery.in_flight_max) as session:
+        async with open_session() as session:
             self._wire(session)
             await self._dispatcher.recover()
             admin = Listener(
@@ -135,7 +136,8 @@ class Bridge:
         left = await self._dispatcher.stop(self._settings.delivery.shutdown_seconds)
         await self._writer.close()
         await admin.close()
-        self._log.info("stopped", left_in_flight=left)
+        if self._stopping.is_set():
+            self._log.info("stopped", left_in_flight=left)
 
     async def _watch(self) -> None:
         """Tell systemd's watchdog that the loop turns."""
@@ -163,12 +165,9 @@ class Bridge:
             for line in error.problems:
                 self._log.error("settings refused; the old ones stay in force", problem=line)
             return False
-        if (settings.http.listen, settings.admin.listen, settings.store) != (
-            self._settings.http.listen,
-            self._settings.admin.listen,
-            self._settings.store,
-        ):
-            self._log.warning("http.listen, admin.listen and store.url change with a restart only")
+        for key in ("http.listen", "admin.listen", "store", "log"):
+            if attrgetter(key)(settings) != attrgetter(key)(self._settings):
+                self._log.warning("this setting changes with a restart only", key=key)
         self._settings = settings
         self._ingest.policy = wiring.ingest_policy(settings)
         self._sender.options = wiring.cention_options(settings)

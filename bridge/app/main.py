@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from bridge.app.daemon import Bridge, Load
-from bridge.domain.errors import StoreError
+from bridge.domain.errors import StoreError, StoreUnavailable
 from bridge.ops import logs
 from bridge.settings import Settings, SettingsError, load_settings
 from bridge.storage.engine import DaemonLock, open_engine, open_reader
@@ -39,7 +39,8 @@ class Sources:
 def run(sources: Sources) -> int:
     """Run the daemon until a signal ends it; return the exit code.
 
-    0: ended in order. 1: something broke. 2: settings or store are not right.
+    0: ended in order. 1: something broke that may pass (a full disk, an address in use): start it
+    again. 2: settings or store are not right, and a person has to change something.
     """
     try:
         settings = sources.load()
@@ -56,7 +57,7 @@ def run(sources: Sources) -> int:
         reader = open_reader(settings.store.url)
     except StoreError as error:
         sys.stderr.write(f"{error}\n")
-        return 2
+        return 1 if isinstance(error, StoreUnavailable) else 2
     try:
         return _run_loop(settings, engine, reader, log, sources.load)
     finally:

@@ -106,10 +106,13 @@ class CentionSender:
             )
 
 
-def open_session(in_flight_max: int) -> aiohttp.ClientSession:
-    """Return a session fit for talking to Cention. It must be closed."""
+def open_session() -> aiohttp.ClientSession:
+    """Return a session fit for talking to Cention; how much is in flight is dispatch's to say.
+
+    It must be closed.
+    """
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=in_flight_max, keepalive_timeout=KEEPALIVE_S),
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
         headers={"User-Agent": f"aventa-bridge/{__version__}"},
         cookie_jar=aiohttp.DummyCookieJar(),

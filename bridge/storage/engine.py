@@ -10,7 +10,8 @@ from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
-from bridge.domain.errors import StoreUnusable
+from bridge.domain.errors import StoreUnavailable, StoreUnusable
+from bridge.storage.failures import is_passing
 
 _BUSY_TIMEOUT_MS: Final = 10_000
 _SYNCHRONOUS_FULL: Final = 2
@@ -103,6 +104,8 @@ def _configure(connection: Any, _record: object) -> None:
         cursor.execute("PRAGMA secure_delete=ON")
         cursor.execute("PRAGMA temp_store=MEMORY")
     except sqlite3.OperationalError as error:
+        if is_passing(error):
+            raise StoreUnavailable(f"store.url: the store can't be used now: {error}") from None
         raise StoreUnusable(f"store.url: the file can't be used as a store: {error}") from None
     except sqlite3.DatabaseError:
         raise StoreUnusable("store.url: the file is no SQLite database") from None

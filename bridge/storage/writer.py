@@ -18,11 +18,11 @@ from sqlalchemy.exc import DBAPIError
 
 from bridge.domain.errors import StoreUnavailable
 from bridge.ports import Handler, ItemT, ResultT
+from bridge.storage.failures import is_passing, said_by
 from bridge.storage.transaction import SqlTransaction
 
 GROUP_MAX: Final = 1000
 PENDING_MAX: Final = 20_000
-_PASSING: Final = ("disk is full", "disk i/o error", "readonly", "unable to open", "locked", "busy")
 
 
 @dataclass(slots=True)
@@ -145,7 +145,7 @@ class SharedCommit:
                     for job in group:
                         job.results = list(itertools.islice(results, len(job.items)))
         except DBAPIError as error:
-            if _is_passing(error):
+            if is_passing(error):
                 raise
             self._commit_singly(connection, jobs)
         except Exception:  # noqa: BLE001 - one bad item must not fail its neighbours
@@ -169,7 +169,7 @@ class SharedCommit:
             (result,) = handler(transaction, [item])
         except Exception as error:
             savepoint.rollback()
-            if isinstance(error, DBAPIError) and _is_passing(error):
+            if isinstance(error, DBAPIError) and is_passing(error):
                 raise
             return error
         savepoint.commit()
@@ -193,13 +193,8 @@ def _by_handler(jobs: list[_Job]) -> list[tuple[Handler[Any, Any], list[_Job]]]:
     return list(groups.items())
 
 
-def _is_passing(error: DBAPIError) -> bool:
-    said = str(error.orig).lower()
-    return error.connection_invalidated or any(word in said for word in _PASSING)
-
-
 def _unavailable(error: Exception) -> StoreUnavailable:
-    said = str(error.orig) if isinstance(error, DBAPIError) else type(error).__name__
+    said = said_by(error) if isinstance(error, DBAPIError) else type(error).__name__
     failure = StoreUnavailable(f"the store can't be written: {said}")
     failure.__cause__ = error
     return failure

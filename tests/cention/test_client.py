@@ -41,7 +41,7 @@ PARCEL = Parcel(
 @asynccontextmanager
 async def sender_to(base_url: str, timeout_s: float = 5.0) -> AsyncIterator[CentionSender]:
     route = Route(name="default", base_url=base_url, workspace="demo")
-    async with open_session(4) as session:
+    async with open_session() as session:
         yield CentionSender(
             session,
             SystemClock(),
