@@ -14,7 +14,7 @@ from bridge.app import wiring
 from bridge.cention.client import CentionSender, open_session
 from bridge.domain.errors import StoreUnavailable
 from bridge.inbound.events import EventsEndpoint
-from bridge.inbound.server import Listener, create_app
+from bridge.inbound.server import Door, Listener, admin_runner, door_runner
 from bridge.ops import systemd
 from bridge.ops.clock import SystemClock, SystemEntropy
 from bridge.ops.health import Dependency, create_admin_app
@@ -67,10 +67,10 @@ class Bridge:
         async with open_session() as session:
             self._wire(session)
             await self._dispatcher.recover()
-            admin = Listener(
-                create_admin_app(self._metrics.registry, self._check, self._refresh), 1.0
-            )
-            door = Listener(create_app(self._endpoint, self._log))
+            app = create_admin_app(self._metrics.registry, self._check, self._refresh)
+            admin = Listener(admin_runner(app))
+            posts = {"/v1/events": self._endpoint.post}
+            door = Listener(door_runner(Door(posts, self._log)))
             try:
                 admin_at = await admin.open(wiring.place(self._settings.admin.listen))
                 listen = wiring.place(self._settings.http.listen)

@@ -89,12 +89,7 @@ class CentionSender:
         async with self._session.post(
             url, data=body, headers=headers, allow_redirects=False
         ) as response:
-            content = b""
-            try:
-                content = await response.content.read(REPLY_BYTES_MAX)
-            except aiohttp.ClientPayloadError:
-                if not 200 <= response.status < 300:
-                    raise
+            content = await _content(response)
             document = _read(content)
             return Reply(
                 status=response.status,
@@ -104,6 +99,24 @@ class CentionSender:
                 ),
                 detail="" if response.status < 300 else errors_of(document),
             )
+
+
+async def _content(response: aiohttp.ClientResponse) -> bytes:
+    """Return the answer's body, as far as it is worth reading.
+
+    Raises:
+        aiohttp.ClientError: it broke off, and its status doesn't say that all is well.
+    """
+    content = bytearray()
+    try:
+        async for chunk in response.content.iter_any():
+            content += chunk
+            if len(content) >= REPLY_BYTES_MAX:
+                break
+    except aiohttp.ClientError:
+        if not 200 <= response.status < 300:
+            raise
+    return bytes(content)
 
 
 def open_session() -> aiohttp.ClientSession:

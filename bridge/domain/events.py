@@ -268,8 +268,8 @@ def _check_together(event: EventDocument) -> list[Issue]:
             issues.append(Issue("/deviceId", "deviceId and extensionId, or agentId, are required"))
     elif event.reference_id is None:
         issues.append(Issue("/referenceId", "is required"))
-    content_chars = sum(len(attachment.content) for attachment in event.attachments)
-    if content_chars * 3 // 4 > ATTACHMENTS_BYTES_MAX:
+    contents = (attachment.content for attachment in event.attachments)
+    if sum(len(one) // 4 * 3 - one[-2:].count("=") for one in contents) > ATTACHMENTS_BYTES_MAX:
         issues.append(Issue("/attachments", "hold more than 10 MiB together"))
     return issues
 

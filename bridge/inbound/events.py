@@ -76,7 +76,7 @@ class EventsEndpoint:
         self._log = log
         self.doorkeeper = doorkeeper
 
-    async def post(self, request: web.Request) -> web.Response:
+    async def post(self, request: web.BaseRequest) -> web.Response:
         """Answer a request."""
         started_s = self._clock.monotonic()
         try:
@@ -86,14 +86,14 @@ class EventsEndpoint:
         self._meter.ingested(self._clock.monotonic() - started_s)
         return response
 
-    async def _answer(self, request: web.Request) -> web.Response:
+    async def _answer(self, request: web.BaseRequest) -> web.Response:
         if not self.doorkeeper.may_admit(request.headers):
             return problem(401, _UNAUTHORISED)
         try:
             raw = await request.read()
         except web.HTTPRequestEntityTooLarge:
             return problem(413, f"A request holds at most {BODY_BYTES_MAX // 2**20} MiB.")
-        except web.RequestPayloadError:
+        except (web.RequestPayloadError, web.HTTPBadRequest):
             return problem(400, "The body's transfer or content encoding can't be read.")
         if not self.doorkeeper.admits(request.headers, raw, self._clock.now_us() / 1e6):
             return problem(401, _UNAUTHORISED)
@@ -103,7 +103,9 @@ class EventsEndpoint:
             return problem(415, f"Content-Type must be one of {accepted}, in UTF-8.")
         return await self._answer_body(shape, raw, request)
 
-    async def _answer_body(self, shape: Shape, raw: bytes, request: web.Request) -> web.Response:
+    async def _answer_body(
+        self, shape: Shape, raw: bytes, request: web.BaseRequest
+    ) -> web.Response:
         try:
             if len(raw) > SINGLE_BYTES_MAX:
                 # Reading megabytes takes long enough for others to notice.
@@ -120,7 +122,7 @@ class EventsEndpoint:
         return await self._answer_single(body.candidates[0], raw, request)
 
     async def _answer_single(
-        self, candidate: Candidate, raw: bytes, request: web.Request
+        self, candidate: Candidate, raw: bytes, request: web.BaseRequest
     ) -> web.Response:
         document = candidate.document
         has_attachments = isinstance(document, dict) and bool(document.get("attachments"))
@@ -138,7 +140,7 @@ class EventsEndpoint:
             verdict.status, detail, issues=verdict.issues, quarantine_id=verdict.quarantine_id
         )
 
-    async def _answer_batch(self, body: Body, raw: bytes, request: web.Request) -> web.Response:
+    async def _answer_batch(self, body: Body, raw: bytes, request: web.BaseRequest) -> web.Response:
         if not body.candidates:
             return await self._refuse(422, "The batch is empty.", raw, request, results=[])
         if len(body.candidates) > BATCH_MAX:
@@ -156,7 +158,9 @@ class EventsEndpoint:
             results=results,
         )
 
-    async def _judge(self, candidates: Sequence[Candidate], request: web.Request) -> list[_Verdict]:
+    async def _judge(
+        self, candidates: Sequence[Candidate], request: web.BaseRequest
+    ) -> list[_Verdict]:
         """Let in what can be, keep it, and quarantine the rest."""
         verdicts: list[_Verdict | None] = [None] * len(candidates)
         arrivals: list[tuple[int, Arrival]] = []
@@ -194,7 +198,7 @@ class EventsEndpoint:
         return _Verdict(status, event.event_id, event.type, taken=receipt.taken.value)
 
     async def _quarantine(
-        self, candidates: Sequence[Candidate], verdicts: list[_Verdict], request: web.Request
+        self, candidates: Sequence[Candidate], verdicts: list[_Verdict], request: web.BaseRequest
     ) -> list[_Verdict]:
         refusals: list[Refusal] = []
         after: list[_Verdict] = []
@@ -228,14 +232,14 @@ class EventsEndpoint:
         status: int,
         detail: str,
         raw: bytes,
-        request: web.Request,
+        request: web.BaseRequest,
         issues: Sequence[Issue] = (),
         **further: Any,
     ) -> web.Response:
         """Keep a body that holds no event, and say so."""
         self._meter.event("", "rejected")
         verdict = _Verdict(status, "", issues=tuple(issues) or (Issue("", detail),))
-        refusal = self._refusal(verdict, raw, request.headers.get("Content-Type", "")[:128])
+        refusal = self._refusal(verdict, raw, _text(request.headers.get("Content-Type", "")))
         await self._writer.submit(_keep_refusals, refusal)
         self._log.info("body refused", status=status, peer=_peer(request))
         return problem(status, detail, issues=issues, quarantine_id=refusal.id, **further)
@@ -260,7 +264,7 @@ def _keep_refusals(tx: Transaction, refusals: Sequence[Refusal]) -> list[None]:
     return [None] * len(refusals)
 
 
-def _shape_of(request: web.Request) -> Shape | None:
+def _shape_of(request: web.BaseRequest) -> Shape | None:
     charset = (request.charset or "utf-8").lower()
     try:
         shape = Shape(request.content_type)
@@ -269,7 +273,12 @@ def _shape_of(request: web.Request) -> Shape | None:
     return shape if charset in {"utf-8", "utf8", "us-ascii"} else None
 
 
-def _peer(request: web.Request) -> str:
+def _text(header: str) -> str:
+    """Return a header such that it can be kept: it may hold bytes that are no text."""
+    return header[:128].encode(errors="replace").decode()
+
+
+def _peer(request: web.BaseRequest) -> str:
     return request.remote or "unix"
 
 

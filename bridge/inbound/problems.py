@@ -17,6 +17,7 @@ _TITLES: Final[Mapping[int, str]] = {
     409: "Conflict",
     413: "Too large",
     415: "Unsupported media type",
+    417: "Expectation failed",
     422: "Not a valid event",
     503: "Not now",
 }

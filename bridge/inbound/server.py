@@ -4,21 +4,21 @@ import asyncio
 import contextlib
 import socket
 import stat
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
 
-from bridge.inbound.events import EventsEndpoint
 from bridge.inbound.problems import problem
 from bridge.inbound.shapes import BODY_BYTES_MAX
 from bridge.ports import Log
 
 KEEPALIVE_S: Final = 75.0
 BACKLOG: Final = 1024
+# How long answers in hand may take when the daemon stops.
+SHUTDOWN_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,46 +30,105 @@ class Place:
     path: str = ""
 
 
-def create_app(events: EventsEndpoint, log: Log) -> web.Application:
-    """Return the application that phone systems talk to."""
-    app = web.Application(middlewares=[_errors(log)], client_max_size=BODY_BYTES_MAX)
-    app.router.add_post("/v1/events", events.post)
-    return app
+Respond = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
-def _errors(log: Log) -> Middleware:
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Turn every error into a problem document; a fault of ours is a 503, never a 500."""
+class Door:
+    """What phone systems talk to: answers by path and method, and every error is a problem.
+
+    It stands on aiohttp's low-level server: a handful of fixed paths needs no router.
+    """
+
+    def __init__(self, posts: Mapping[str, Respond], log: Log) -> None:
+        """Answer POST at these paths."""
+        self._posts = posts
+        self._log = log
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer a request. A fault of ours is a 503, never a 500."""
         try:
-            return await handler(request)
-        except web.HTTPMethodNotAllowed as error:
-            allow = ", ".join(sorted(error.allowed_methods))
-            return problem(405, f"This address takes {allow}.", headers={"Allow": allow})
-        except web.HTTPNotFound:
-            return problem(404, "Nothing is at this address; events go to POST /v1/events.")
+            return await self._answer(request)
         except web.HTTPException as error:
             return problem(error.status, error.reason)
-        except Exception as error:
-            # The last line: nothing may become a 500.
-            log.error("a request failed", exc_info=error)  # noqa: TRY400 - texts may quote callers
+        except Exception as error:  # noqa: BLE001 - the last line: nothing may become a 500
+            self._log.error("a request failed", exc_info=error)
             return problem(503, "The request can't be served now; send it again later.")
 
-    return middleware
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        respond = self._posts.get(request.path)
+        if respond is None:
+            return problem(404, "Nothing is at this address; events go to POST /v1/events.")
+        if request.method != "POST":
+            return problem(405, "This address takes POST.", headers={"Allow": "POST"})
+        expected = request.headers.get("Expect")
+        if expected is not None:
+            if expected.lower() != "100-continue":
+                return problem(417, "Of expectations, only 100-continue can be met.")
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            # What follows is measured as the answer, which hasn't begun.
+            request.writer.output_size = 0
+        return await respond(request)
+
+
+class _Connection(web.RequestHandler):
+    """A connection on which even what is no HTTP gets a problem that repeats nothing of it."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what aiohttp could not read."""
+        del exc, message
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer is on its way already")
+        if status >= 500:
+            answer = problem(503, "The request can't be served now; send it again later.")
+        else:
+            answer = problem(status, "This is no HTTP request that can be read.")
+        answer.force_close()
+        return answer
+
+
+class _Server(web.Server):
+    def __call__(self) -> web.RequestHandler:
+        return _Connection(self, loop=self._loop, **self._kwargs)
+
+
+def _make_request(*arguments: Any) -> web.BaseRequest:
+    message, payload, protocol, writer, task = arguments
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(
+        message, payload, protocol, writer, task, loop, client_max_size=BODY_BYTES_MAX
+    )
+
+
+def door_runner(door: Door) -> web.BaseRunner:
+    """Return what runs the door. To be called from the event loop."""
+    server = _Server(
+        door.answer,
+        request_factory=_make_request,
+        access_log=None,
+        keepalive_timeout=KEEPALIVE_S,
+    )
+    return web.ServerRunner(server, handle_signals=False, shutdown_timeout=SHUTDOWN_S)
+
+
+def admin_runner(app: web.Application) -> web.BaseRunner:
+    """Return what runs the admin address."""
+    return web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
 
 
 class Listener:
-    """One application on its sockets."""
+    """A runner on its sockets."""
 
-    def __init__(self, app: web.Application, shutdown_s: float = 10.0) -> None:
-        """Prepare to serve; `shutdown_s` bounds how long answers in hand may take at the end."""
-        self._runner = web.AppRunner(
-            app,
-            access_log=None,
-            handle_signals=False,
-            keepalive_timeout=KEEPALIVE_S,
-            shutdown_timeout=shutdown_s,
-        )
+    def __init__(self, runner: web.BaseRunner) -> None:
+        """Prepare to serve what the runner runs."""
+        self._runner = runner
         self._sites: list[web.BaseSite] = []
         self._path = ""
 

@@ -70,10 +70,16 @@ def _line(line: Any) -> Candidate:
 
 
 def _with_webhook_id(document: Any, headers: Mapping[str, str]) -> Any:
-    """Take the event's id from the `webhook-id` header where the event has none."""
+    """Take the event's id from the `webhook-id` header where the event has none.
+
+    Raises:
+        InvalidEvent: the header holds what can't be kept.
+    """
     message_id = headers.get("webhook-id")
     if not message_id or not isinstance(document, dict) or document.get("eventId"):
         return document
+    if not message_id.isprintable():
+        raise InvalidEvent([Issue("/eventId", "the webhook-id header is no printable text")])
     return {**document, "eventId": message_id}
 
 

@@ -134,7 +134,12 @@ class DaemonLock:
             StoreUnusable: another daemon holds it.
         """
         path = path_of(url)
-        self._file = Path(f"{path}.lock").open("w", encoding="ascii")  # noqa: SIM115 - held on purpose
+        try:
+            self._file = Path(f"{path}.lock").open("w", encoding="ascii")  # noqa: SIM115 - held
+        except OSError as error:
+            raise StoreUnusable(
+                f"store.url: {path}.lock can't be made ({error.strerror})"
+            ) from None
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
