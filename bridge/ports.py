@@ -72,7 +72,7 @@ class Meter(Protocol):
     """What the services count and measure; `ops.metrics` says what each becomes."""
 
     def event(self, event_type: str, outcome: str) -> None:
-        """Count an event by type and outcome: accepted, duplicate, conflict or rejected."""
+        """Count an event by type and outcome: accepted, duplicate or rejected."""
         ...
 
     def number(self, field: str, result: str) -> None:
@@ -306,6 +306,10 @@ class Transaction(Protocol):
 
     def park(self, lanes: Sequence[str]) -> None:
         """Set aside what waits in these lanes, since the one before it has stopped."""
+        ...
+
+    def adopt(self, routes: Collection[str], default: str) -> int:
+        """Give what waits at a route that is none of these to the default; return how many."""
         ...
 
     def sending(self) -> list[Parcel]:

@@ -13,6 +13,7 @@ from bridge.domain.contacts import Card
 from bridge.domain.deliveries import Kind, State
 from bridge.domain.errors import StoreUnavailable
 from bridge.domain.outcomes import judge
+from bridge.domain.routes import DEFAULT_ROUTE
 from bridge.ports import (
     Clock,
     Entropy,
@@ -125,10 +126,17 @@ class Dispatcher:
         await self.review_gates()
 
     async def review_gates(self) -> None:
-        """Open the gates whose refused token has been replaced."""
-        count = await self._writer.submit(self._recorder.review_gates, None)
-        if count:
-            self._log.info("pauses ended by a new token", count=count)
+        """Open the gates whose refused token is gone, and see that nothing waits where none is."""
+        opened = await self._writer.submit(self._recorder.review_gates, None)
+        if opened:
+            self._log.info("pauses ended by a new token", count=opened)
+        adopted = await self._writer.submit(self._adopt, None)
+        if adopted:
+            self._log.warning("deliveries of routes that are gone go by the default", count=adopted)
+
+    def _adopt(self, tx: Transaction, items: Sequence[None]) -> list[int]:
+        routes = {route for lane in self._lanes.values() for route in lane.upstream.routes}
+        return [tx.adopt(routes, DEFAULT_ROUTE), *(0 for _ in items[1:])]
 
     async def run(self) -> None:
         """Work until `stop` is called."""
@@ -204,6 +212,9 @@ class Dispatcher:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._wake.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # It stays marked as sending, and so is in doubt at the next start.
+            self._log.error("a delivery's outcome is not known", exc_info=error)
 
     async def _claim(self, lane: _Lane, limit: int) -> list[Parcel]:
         gates = sorted(lane.hot, key=lambda gate: (gate.route, gate.kind))

@@ -156,7 +156,8 @@ class Ingest:
         return receipts
 
     def _count(self, arrival: Arrival, receipt: Receipt) -> None:
-        self._meter.event(arrival.event.type, receipt.taken)
+        outcome = "rejected" if receipt.taken is Taken.CONFLICT else receipt.taken.value
+        self._meter.event(arrival.event.type, outcome)
         if receipt.taken is not Taken.ACCEPTED:
             return
         for name, result in arrival.admission.numbers:

@@ -1,6 +1,6 @@
 """Deliveries within one commit: lanes, claims, what came of them, and shut gates."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -201,6 +201,16 @@ class OutboxTransaction:
             )
         )
         return [_parcel(row, now_us) for row in rows]
+
+    def adopt(self, routes: Collection[str], default: str) -> int:
+        """Give what waits at a route that is none of these to the default; return how many."""
+        table = tables.outbox
+        waiting = [State.READY, State.BLOCKED, State.SENDING]
+        return self._connection.execute(
+            update(table)
+            .where(table.c.state.in_(waiting), table.c.route.not_in(sorted(routes)))
+            .values(route=default)
+        ).rowcount
 
     def sending(self) -> list[Parcel]:
         """Return what was on its way when the store was last closed or lost."""

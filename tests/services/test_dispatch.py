@@ -1,10 +1,12 @@
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from bench import Bench, bench, document
+from bench import GUIDE, ROUTE, Bench, bench, document
 
 from bridge.domain.outcomes import Failure, Reply
+from bridge.domain.routes import RouteTable
 from bridge.services.recording import DispatchPolicy
 from bridge.storage import queries
 
@@ -239,3 +241,15 @@ async def test_stopping_leaves_what_hangs_as_sending(tmp_path: Path) -> None:
         await on.turn()
         await on.stop()
         assert states(on) == {"new_errand": "sending"}
+
+
+async def test_what_waits_at_a_route_that_is_gone_leaves_by_the_default(tmp_path: Path) -> None:
+    async with bench(tmp_path) as on:
+        sales = replace(ROUTE, name="sales", queue_names=frozenset({"EHS"}))
+        guide = replace(GUIDE, routes=RouteTable((sales,), ROUTE))
+        on.ingest.policy = replace(on.ingest.policy, guide=guide)
+        await on.take(*CALL)
+        await on.dispatcher.recover()
+        on.start()
+        await on.turn(2)
+        assert [parcel.route for parcel in on.sender.sent] == ["default", "default"]
