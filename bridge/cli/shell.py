@@ -5,11 +5,13 @@ from typing import Annotated
 import typer
 
 from bridge import __version__
+from bridge.cli import contacts, dead_letters, quarantine, routes
 from bridge.cli.check import check
 from bridge.cli.demo import demo
 from bridge.cli.run import parser
 from bridge.cli.sandbox import sandbox
 from bridge.cli.simulate import simulate
+from bridge.cli.trace import trace
 
 app = typer.Typer(
     name="aventa-bridge",
@@ -46,3 +48,8 @@ app.command()(demo)
 app.command()(check)
 app.command()(sandbox)
 app.command()(simulate)
+app.command()(trace)
+app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(contacts.app, name="contacts")
+app.add_typer(routes.app, name="routes")

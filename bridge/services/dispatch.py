@@ -21,16 +21,16 @@ from bridge.ports import (
     Log,
     Meter,
     Parcel,
+    Pause,
     Sender,
     Settlement,
     Transaction,
     Writer,
 )
 from bridge.services.limiter import Pace
-from bridge.services.recording import DispatchPolicy, Recorded, Recorder, Result
+from bridge.services.recording import PROBE_US, DispatchPolicy, Recorded, Recorder, Result
 
 POLL_S: Final = 1.0
-PROBE_S: Final = 60.0
 RATE_PAUSE_S: Final = 5.0
 RATE_PAUSE_MAX_S: Final = 300.0
 STORE_RETRY_S: Final = 1.0
@@ -236,7 +236,7 @@ class Dispatcher:
     ) -> list[tuple[list[Parcel], set[Gate]]]:
         """Claim parcels; with them come the gates that may hold more."""
         now_us = self._clock.now_us()
-        shut = {(pause.route, pause.kind): pause for pause in tx.pauses()}
+        pauses = list(tx.pauses())
         answers = []
         for one in wanted:
             parcels: list[Parcel] = []
@@ -246,17 +246,16 @@ class Dispatcher:
                 if limit <= 0:
                     rest.add(gate)
                     continue
-                pause = shut.get((gate.route, None)) or shut.get((gate.route, gate.kind))
-                if pause is None:
-                    found = tx.claim(gate, limit, now_us)
-                elif pause.token_mark and pause.probe_us <= now_us:
-                    found = [replace(parcel, is_probe=True) for parcel in tx.claim(gate, 1, now_us)]
-                    if found:
-                        probe_us = now_us + round(PROBE_S * 1_000_000)
-                        tx.save_pauses([replace(pause, probe_us=probe_us)])
-                        shut[pause.route, pause.kind] = replace(pause, probe_us=probe_us)
+                shut = [
+                    pause
+                    for pause in pauses
+                    if pause.route == gate.route and pause.kind in {None, gate.kind}
+                ]
+                if shut:
+                    found = _probe(tx, gate, shut, now_us)
+                    pauses = list(tx.pauses())
                 else:
-                    continue
+                    found = tx.claim(gate, limit, now_us)
                 if len(found) == limit:
                     rest.add(gate)
                 parcels.extend(found)
@@ -330,6 +329,17 @@ class Dispatcher:
             millis=round(reply.seconds * 1000, 1),
             remote_id=reply.remote_id,
         )
+
+
+def _probe(tx: Transaction, gate: Gate, shut: Sequence[Pause], now_us: int) -> list[Parcel]:
+    """Let one through a shut gate now and then; none while a hand keeps it shut."""
+    if any(not pause.token_mark or pause.probe_us > now_us for pause in shut):
+        return []
+    found = [replace(parcel, is_probe=True) for parcel in tx.claim(gate, 1, now_us)]
+    if found:
+        probe_us = now_us + PROBE_US
+        tx.save_pauses([replace(pause, probe_us=probe_us) for pause in shut])
+    return found
 
 
 def upstreams_of(scopes: Mapping[str, Iterable[str]], per_minute: int) -> list[Upstream]:

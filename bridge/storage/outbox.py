@@ -105,6 +105,7 @@ class OutboxTransaction:
                     "first_us": None,
                     "done_us": None,
                     "attempts": 0,
+                    "error": "",
                 },
                 where=_is_any(State.DELIVERED, State.DEAD),
             ),

@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, func, select
 
 from bridge.domain.deliveries import PENDING_STATES, STOPPED_STATES, Kind, State
+from bridge.domain.events import EventType
 from bridge.storage import tables
 from bridge.storage.sets import chunks
 
@@ -86,8 +87,28 @@ def dead_letters(
     return [dict(row) for row in connection.execute(query).mappings()]
 
 
+def stopped_ids(
+    connection: Connection, *, ids: Sequence[int] | None = None, kind: Kind | None = None
+) -> list[int]:
+    """Return which deliveries have stopped, of those named or of all, the oldest first."""
+    outbox = tables.outbox.c
+    query = select(outbox.id).where(outbox.state.in_(STOPPED_STATES))
+    if kind is not None:
+        query = query.where(outbox.kind == kind)
+    if ids is None:
+        return list(connection.execute(query.order_by(outbox.id)).scalars())
+    return sorted(
+        found
+        for some in chunks(ids)
+        for found in connection.execute(query.where(outbox.id.in_(some))).scalars()
+    )
+
+
 def delivery(connection: Connection, delivery_id: int) -> dict[str, Any] | None:
-    """Return one delivery with its payload and every attempt; None: there is none."""
+    """Return one delivery with its payload and every attempt; None: there is none.
+
+    A contact card is worked out when it is sent; here it is all that is wanted on it.
+    """
     row = (
         connection.execute(select(tables.outbox).where(tables.outbox.c.id == delivery_id))
         .mappings()
@@ -96,7 +117,9 @@ def delivery(connection: Connection, delivery_id: int) -> dict[str, Any] | None:
     if row is None:
         return None
     found = dict(row)
-    found["payload"] = json.loads(found["payload"]) if found["payload"] else None
+    wanted = select(tables.people.c.wanted).where(tables.people.c.id == row["person_id"])
+    payload = row["payload"] or connection.execute(wanted).scalar()
+    found["payload"] = json.loads(payload) if payload else None
     found["tries"] = _attempts(connection, [delivery_id]).get(delivery_id, [])
     return found
 
@@ -129,12 +152,23 @@ def quarantined(connection: Connection, limit: int | None = None) -> list[dict[s
     return [_refusal(row) for row in connection.execute(query)]
 
 
+def refusal_ids(connection: Connection, beginning: str = "", limit: int | None = None) -> list[str]:
+    """Return the refusals whose id begins so, the oldest first."""
+    table = tables.quarantine
+    query = (
+        select(table.c.id)
+        .where(table.c.id.startswith(beginning, autoescape=True))
+        .order_by(table.c.received_us, table.c.id)
+    )
+    return list(connection.execute(query.limit(limit)).scalars())
+
+
 def refusal(connection: Connection, refusal_id: str) -> dict[str, Any] | None:
     """Return one refusal with its body; None: there is none. An unambiguous beginning will do."""
     table = tables.quarantine
-    query = select(table).where(table.c.id.startswith(refusal_id, autoescape=True)).limit(2)
-    rows = connection.execute(query).all()
-    return _refusal(rows[0]) if len(rows) == 1 else None
+    ids = refusal_ids(connection, refusal_id, limit=2)
+    row = connection.execute(select(table).where(table.c.id.in_(ids))).first()
+    return _refusal(row) if row is not None and len(ids) == 1 else None
 
 
 def _refusal(row: Row[Any]) -> dict[str, Any]:
@@ -173,10 +207,24 @@ def story(connection: Connection, reference_id: str) -> dict[str, list[dict[str,
     return {"events": came, "deliveries": left}
 
 
-def people(connection: Connection, text: str) -> list[dict[str, Any]]:
+def belongs_to(connection: Connection, reference_id: str) -> str | None:
+    """Return the call that an outbound call of this reference was counted to, if it was.
+
+    Only the content of its events tells, so it is known for as long as that is kept.
+    """
+    events = tables.events.c
+    said = json.dumps({"referenceId": reference_id}, ensure_ascii=False, separators=(",", ":"))
+    query = select(events.reference_id).where(
+        events.event_type.in_([one for one in EventType if one.is_outbound]),
+        func.instr(events.payload, said[1:-1].encode()) > 0,
+    )
+    return connection.execute(query.limit(1)).scalar()
+
+
+def people(connection: Connection, *texts: str) -> list[dict[str, Any]]:
     """Return who is known by a number, a cuid or another channel's value."""
     keys, table = tables.person_keys, tables.people
-    ids = select(keys.c.person_id).where(keys.c.value == text)
+    ids = select(keys.c.person_id).where(keys.c.value.in_(texts))
     query = select(table).where(table.c.id.in_(ids)).order_by(table.c.id)
     found = []
     for row in connection.execute(query).mappings():

@@ -8,7 +8,7 @@ from bench import GUIDE, ROUTE, Bench, bench, document
 from bridge.domain.outcomes import Failure, Reply
 from bridge.domain.routes import RouteTable
 from bridge.services.recording import DispatchPolicy
-from bridge.storage import queries
+from bridge.storage import queries, repairs
 
 CALL = (document("call.answered", callerNumber="anonymous"), document("call.ended"))
 
@@ -253,3 +253,30 @@ async def test_what_waits_at_a_route_that_is_gone_leaves_by_the_default(tmp_path
         on.start()
         await on.turn(2)
         assert [parcel.route for parcel in on.sender.sent] == ["default", "default"]
+
+
+async def test_a_gate_shut_by_hand_lets_no_probe_through(tmp_path: Path) -> None:
+    async with bench(tmp_path) as on:
+        on.sender.script = [Reply(status=401)]
+        on.start()
+        await on.take(CALL[0])
+        await on.turn()
+        with on.engine.begin() as connection:
+            repairs.pause(connection, "default", None, on.clock.now_us())
+        await on.turn(200)
+        assert len(on.sender.sent) == 1
+        with on.engine.begin() as connection:
+            repairs.resume(connection, "default")
+        await on.turn(2)
+        assert states(on) == {"new_errand": "delivered"}
+
+
+async def test_a_shut_route_is_probed_with_one_delivery_at_a_time(tmp_path: Path) -> None:
+    async with bench(tmp_path) as on:
+        on.sender.answer = lambda _parcel: Reply(status=401)
+        on.start()
+        await on.take(document("call.answered"))
+        await on.turn()
+        before = len(on.sender.sent)
+        await on.turn(61)
+        assert len(on.sender.sent) == before + 1
