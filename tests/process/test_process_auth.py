@@ -1,0 +1,144 @@
+"""Who may post: bearer tokens and signatures (Standard Webhooks)."""
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+from process_client import JSON, PROBLEM, Reply, event
+from process_daemon import Site, running_site
+
+pytestmark = pytest.mark.process
+
+KEYS = (b"the first signing secret", b"the second signing secret")
+TOKENS = ("token-one", "token-two")
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    secrets = ["whsec_" + base64.b64encode(key).decode() for key in KEYS]
+    with running_site(
+        tmp_path_factory.mktemp("guarded"),
+        HTTP__AUTH_TOKENS=json.dumps(TOKENS),
+        HTTP__SIGNING_SECRETS=json.dumps(secrets),
+    ) as site:
+        yield site
+
+
+def signed(body: bytes, *keys: bytes, age_s: float = 0.0) -> dict[str, str | bytes]:
+    """Return the three headers of a signed message, one signature a key."""
+    identity, moment = "msg_1", str(int(time.time() - age_s))
+    content = f"{identity}.{moment}.".encode() + body
+    signatures = [
+        "v1," + base64.b64encode(hmac.digest(key, content, hashlib.sha256)).decode() for key in keys
+    ]
+    return {
+        "webhook-id": identity,
+        "webhook-timestamp": moment,
+        "webhook-signature": " ".join(signatures),
+    }
+
+
+def post(site: Site, body: bytes, headers: dict[str, str | bytes]) -> Reply:
+    return site.daemon.events.request("POST", "/v1/events", body, {"Content-Type": JSON, **headers})
+
+
+def check_unauthorised(reply: Reply) -> None:
+    assert (reply.status, reply.media_type) == (401, PROBLEM), reply
+    assert reply.headers["www-authenticate"].startswith("Bearer")
+    assert reply.json["status"] == 401
+
+
+def fresh() -> bytes:
+    return json.dumps(event("call.queued")).encode()
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        None,
+        b"",
+        b"Bearer",
+        b"Bearer ",
+        b"Bearer wrong",
+        b"Bearer token-on",
+        b"Bearer token-one token-two",
+        b"Basic token-one",
+        b"token-one",
+        b"Bearer \xff\xfe",
+    ],
+)
+def test_without_a_right_token_nothing_is_taken(guarded: Site, authorization: bytes | None) -> None:
+    headers: dict[str, str | bytes] = {}
+    if authorization is not None:
+        headers["Authorization"] = authorization
+    before = guarded.daemon.figures().quarantined
+    check_unauthorised(post(guarded, fresh(), headers))
+    check_unauthorised(post(guarded, b"{", headers))
+    assert guarded.daemon.figures().quarantined == before
+
+
+@pytest.mark.parametrize("token", TOKENS)
+def test_each_of_several_tokens_lets_in(guarded: Site, token: str) -> None:
+    assert post(guarded, fresh(), {"Authorization": f"Bearer {token}"}).status == 202
+    assert post(guarded, fresh(), {"Authorization": f"bearer {token}"}).status == 202
+
+
+@pytest.mark.parametrize("keys", [KEYS[:1], KEYS[1:], (b"somebody else's", KEYS[1])])
+def test_a_signature_with_one_of_the_secrets_lets_in(
+    guarded: Site, keys: tuple[bytes, ...]
+) -> None:
+    body = fresh()
+    assert post(guarded, body, signed(body, *keys)).status == 202
+
+
+def test_a_wrong_signature_does_not_let_in(guarded: Site) -> None:
+    body = fresh()
+    check_unauthorised(post(guarded, body, signed(body, b"somebody else's")))
+
+
+@pytest.mark.parametrize("age_s", [310.0, -310.0])
+def test_a_stale_or_early_signature_does_not_let_in(guarded: Site, age_s: float) -> None:
+    body = fresh()
+    check_unauthorised(post(guarded, body, signed(body, KEYS[0], age_s=age_s)))
+    assert post(guarded, body, signed(body, KEYS[0], age_s=age_s * 0.9)).status == 202
+
+
+def test_a_signature_of_another_body_does_not_let_in(guarded: Site) -> None:
+    body = fresh()
+    check_unauthorised(post(guarded, body.replace(b"EHS", b"EHT"), signed(body, KEYS[0])))
+    check_unauthorised(post(guarded, body + b" ", signed(body, KEYS[0])))
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("webhook-id", b"msg_2"),
+        ("webhook-id", b""),
+        ("webhook-id", b"\xff"),
+        ("webhook-timestamp", b"now"),
+        ("webhook-timestamp", b"-1"),
+        ("webhook-timestamp", b"9" * 400),
+        ("webhook-timestamp", "\uff11\uff12".encode()),
+        ("webhook-signature", b"v1,"),
+        ("webhook-signature", b"v1,\xff"),
+        ("webhook-signature", b"v2,YQ=="),
+        ("webhook-signature", b","),
+    ],
+)
+def test_an_altered_header_of_the_signature_does_not_let_in(
+    guarded: Site, header: str, value: bytes
+) -> None:
+    body = fresh()
+    check_unauthorised(post(guarded, body, {**signed(body, KEYS[0]), header: value}))
+
+
+def test_a_signed_message_gives_its_id_to_an_event_without_one(guarded: Site) -> None:
+    queued = event("call.queued")
+    del queued["eventId"]
+    body = json.dumps(queued).encode()
+    reply = post(guarded, body, signed(body, KEYS[0]))
+    assert (reply.status, reply.json["eventId"]) == (202, "msg_1")
