@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from bridge.app import wiring
 from bridge.cention.client import CentionSender, open_session
 from bridge.domain.errors import StoreUnavailable
+from bridge.inbound import openapi
 from bridge.inbound.events import EventsEndpoint
 from bridge.inbound.server import Door, Listener, admin_runner, door_runner
 from bridge.ops import systemd
@@ -67,7 +68,9 @@ class Bridge:
         async with open_session() as session:
             self._wire(session)
             await self._dispatcher.recover()
-            app = create_admin_app(self._metrics.registry, self._check, self._refresh)
+            app = create_admin_app(
+                self._metrics.registry, self._check, self._refresh, openapi.document
+            )
             admin = Listener(admin_runner(app))
             posts = {"/v1/events": self._endpoint.post}
             door = Listener(door_runner(Door(posts, self._log)))

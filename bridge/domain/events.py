@@ -20,6 +20,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
@@ -188,7 +189,11 @@ class EventDocument(_Document):
 
     event_id: Text128
     event_type: EventType = Field(strict=False)
-    occurred_at: Annotated[int, BeforeValidator(read_rfc3339)]
+    occurred_at: Annotated[
+        int,
+        BeforeValidator(read_rfc3339),
+        WithJsonSchema({"type": "string", "format": "date-time"}),
+    ]
     reference_id: Text128 | None = None
     related_reference_id: Text128 | None = None
     caller_number: Text256 | None = None

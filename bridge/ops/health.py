@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from aiohttp import web
@@ -30,11 +30,15 @@ Refresh = Callable[[], Awaitable[None]]
 
 
 def create_admin_app(
-    registry: CollectorRegistry, check: Check, refresh: Refresh
+    registry: CollectorRegistry,
+    check: Check,
+    refresh: Refresh,
+    describe: Callable[[], Mapping[str, Any]],
 ) -> web.Application:
     """Return the application for the admin address.
 
-    `check` tells of the dependencies; `refresh` is awaited before metrics are shown.
+    `check` tells of the dependencies; `refresh` is awaited before metrics are shown; `describe`
+    gives the OpenAPI document.
     """
     app = web.Application()
 
@@ -67,6 +71,10 @@ def create_admin_app(
             content_type=NDJSON,
         )
 
+    async def openapi(_request: web.Request) -> web.Response:
+        return web.json_response(body=orjson.dumps(describe()))
+
+    app.router.add_get("/openapi.json", openapi)
     app.router.add_get("/metrics", metrics)
     app.router.add_get("/livez", live)
     app.router.add_get("/readyz", ready)

@@ -259,3 +259,9 @@ def test_other_methods_are_not_allowed(site: Site, method: str) -> None:
     reply = site.daemon.events.request(method, "/v1/events")
     check_problem(reply, 405)
     assert reply.headers["allow"] == "POST"
+
+
+def test_the_admin_address_describes_the_door(site: Site) -> None:
+    reply = site.daemon.admin.get("/openapi.json")
+    assert reply.status == 200
+    assert reply.json()["openapi"] == "3.1.0"
