@@ -264,4 +264,4 @@ def test_other_methods_are_not_allowed(site: Site, method: str) -> None:
 def test_the_admin_address_describes_the_door(site: Site) -> None:
     reply = site.daemon.admin.get("/openapi.json")
     assert reply.status == 200
-    assert reply.json()["openapi"] == "3.1.0"
+    assert reply.json["openapi"] == "3.1.0"
