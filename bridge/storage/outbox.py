@@ -1,12 +1,14 @@
 """Deliveries within one commit: lanes, claims, what came of them, and shut gates."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
+    Update,
     and_,
     bindparam,
     delete,
@@ -15,13 +17,14 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects.sqlite import Insert
 
 from bridge.domain.contacts import EMPTY_CARD, Card, Person
 from bridge.domain.deliveries import STOPPED_STATES, Draft, EndErrand, Kind, NewErrand, State
 from bridge.ports import Attempt, Gate, Order, Parcel, Pause, Settlement
 from bridge.storage import tables
 from bridge.storage.codecs import decode, encode
-from bridge.storage.sets import chunks, insert
+from bridge.storage.sets import chunks, insert, upsert
 
 _ALL_KINDS: Final = "*"
 _PAYLOADS: Final[Mapping[Kind, type[NewErrand | EndErrand]]] = {
@@ -46,17 +49,8 @@ class OutboxTransaction:
         for one in orders:
             lane = lanes.setdefault(one.draft.lane, {})
             lane.setdefault(one.draft.position, _first_state(one.draft, lane))
-        statement = insert(tables.outbox)
-        outbox = tables.outbox.c
         self._connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["key"],
-                set_={"payload": statement.excluded.payload},
-                where=and_(
-                    outbox.attempts == 0,
-                    _is_any(State.READY, State.BLOCKED, State.PARKED),
-                ),
-            ),
+            _orders_upsert(),
             [
                 _row(
                     key=one.draft.key,
@@ -92,23 +86,8 @@ class OutboxTransaction:
         """
         if not people:
             return
-        statement = insert(tables.outbox)
-        fresh = statement.excluded
         self._connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["key"],
-                set_={
-                    "state": fresh.state,
-                    "route": fresh.route,
-                    "due_us": fresh.due_us,
-                    "accepted_us": fresh.accepted_us,
-                    "first_us": None,
-                    "done_us": None,
-                    "attempts": 0,
-                    "error": "",
-                },
-                where=_is_any(State.DELIVERED, State.DEAD),
-            ),
+            _cards_upsert(),
             [
                 _row(
                     key=f"contact:{person.id}",
@@ -143,13 +122,8 @@ class OutboxTransaction:
         """Shut gates, or change what is known of the shut ones."""
         if not pauses:
             return
-        statement = insert(tables.pauses)
-        fresh = statement.excluded
         self._connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["route", "kind", "reason"],
-                set_={"probe_us": fresh.probe_us, "token_mark": fresh.token_mark},
-            ),
+            upsert(tables.pauses, ["route", "kind", "reason"], ["probe_us", "token_mark"]),
             [
                 {
                     "route": pause.route,
@@ -222,18 +196,8 @@ class OutboxTransaction:
         """Keep how deliveries stand now."""
         if not settlements:
             return
-        table = tables.outbox
         self._connection.execute(
-            update(table)
-            .where(table.c.id == bindparam("of"))
-            .values(
-                state=bindparam("new_state"),
-                due_us=bindparam("new_due_us"),
-                attempts=bindparam("new_attempts"),
-                remote_id=bindparam("new_remote_id"),
-                error=bindparam("new_error"),
-                done_us=bindparam("new_done_us"),
-            ),
+            _settlement_update(),
             [
                 {
                     "of": one.id,
@@ -307,6 +271,53 @@ class OutboxTransaction:
             )
             found.extend(self._connection.execute(query))
         return found
+
+
+# Statements are put together once: building one takes longer than running it.
+
+
+@cache
+def _orders_upsert() -> Insert:
+    statement = insert(tables.outbox)
+    return statement.on_conflict_do_update(
+        index_elements=["key"],
+        set_={"payload": statement.excluded.payload},
+        where=and_(
+            tables.outbox.c.attempts == 0,
+            _is_any(State.READY, State.BLOCKED, State.PARKED),
+        ),
+    )
+
+
+@cache
+def _cards_upsert() -> Insert:
+    statement = insert(tables.outbox)
+    fresh = statement.excluded
+    return statement.on_conflict_do_update(
+        index_elements=["key"],
+        set_={
+            "state": fresh.state,
+            "route": fresh.route,
+            "due_us": fresh.due_us,
+            "accepted_us": fresh.accepted_us,
+            "first_us": None,
+            "done_us": None,
+            "attempts": 0,
+            "error": "",
+        },
+        where=_is_any(State.DELIVERED, State.DEAD),
+    )
+
+
+@cache
+def _settlement_update() -> Update:
+    table = tables.outbox
+    names = ("state", "due_us", "attempts", "remote_id", "error", "done_us")
+    return (
+        update(table)
+        .where(table.c.id == bindparam("of"))
+        .values({name: bindparam(f"new_{name}") for name in names})
+    )
 
 
 def _is_any(*states: State) -> ColumnElement[bool]:

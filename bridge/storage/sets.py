@@ -31,3 +31,12 @@ def grouped(pairs: Iterable[tuple[GroupT, ValueT]]) -> Collection[tuple[GroupT, 
 def insert(table: Table) -> Insert:
     """Return an INSERT that can say what to do ON CONFLICT; engines spell it differently."""
     return sqlite_insert(table)
+
+
+def upsert(table: Table, keys: Sequence[str], columns: Sequence[str]) -> Insert:
+    """Return an INSERT that gives a row that is there already these columns' new values."""
+    statement = insert(table)
+    fresh = statement.excluded
+    return statement.on_conflict_do_update(
+        index_elements=list(keys), set_={name: fresh[name] for name in columns}
+    )

@@ -5,9 +5,11 @@ Intake is here, deliveries are in `outbox`, and `SqlTransaction` is both.
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 from typing import Final
 
 from sqlalchemy import Connection, and_, delete, or_, select, update
+from sqlalchemy.dialects.sqlite import Insert
 
 from bridge.domain.calls import Thread
 from bridge.domain.contacts import Card, Key, Person
@@ -15,9 +17,29 @@ from bridge.ports import CallKey, Entry, EventKey, Refusal, ThreadRow
 from bridge.storage import tables
 from bridge.storage.codecs import decode, encode
 from bridge.storage.outbox import OutboxTransaction
-from bridge.storage.sets import chunks, grouped, insert
+from bridge.storage.sets import chunks, grouped, insert, upsert
 
 _PURGE_COLUMNS: Final = {"journal": tables.events, "quarantine": tables.quarantine}
+
+
+# Statements are put together once: building one takes longer than running it.
+
+
+@cache
+def _calls_upsert() -> Insert:
+    columns = ("state", "last_us", "is_active", "is_open", "timer_us")
+    return upsert(tables.calls, ["source", "reference_id"], columns)
+
+
+@cache
+def _people_upsert() -> Insert:
+    columns = ("route", "wanted", "confirmed", "confirmed_us", "named_us", "card_id")
+    return upsert(tables.people, ["id"], columns)
+
+
+@cache
+def _keys_insert() -> Insert:
+    return insert(tables.person_keys).on_conflict_do_nothing()
 
 
 class SqlTransaction(OutboxTransaction):
@@ -116,19 +138,8 @@ class SqlTransaction(OutboxTransaction):
         """Keep threads in their new form."""
         if not rows:
             return
-        statement = insert(tables.calls)
-        fresh = statement.excluded
         self._connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["source", "reference_id"],
-                set_={
-                    "state": fresh.state,
-                    "last_us": fresh.last_us,
-                    "is_active": fresh.is_active,
-                    "is_open": fresh.is_open,
-                    "timer_us": fresh.timer_us,
-                },
-            ),
+            _calls_upsert(),
             [
                 {
                     "source": row.key[0],
@@ -160,13 +171,8 @@ class SqlTransaction(OutboxTransaction):
     def save_people(self, people: Sequence[Person], keys: Sequence[tuple[Key, str]]) -> None:
         """Keep people in their new form, and note the keys that are theirs."""
         if people:
-            statement = insert(tables.people)
-            fresh = statement.excluded
-            columns = ("route", "wanted", "confirmed", "confirmed_us", "named_us", "card_id")
             self._connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=["id"], set_={name: fresh[name] for name in columns}
-                ),
+                _people_upsert(),
                 [
                     {
                         "id": person.id,
@@ -183,7 +189,7 @@ class SqlTransaction(OutboxTransaction):
             )
         if keys:
             self._connection.execute(
-                insert(tables.person_keys).on_conflict_do_nothing(),
+                _keys_insert(),
                 [
                     {"scope": scope, "kind": kind, "value": value, "person_id": person}
                     for (scope, kind, value), person in keys
@@ -214,9 +220,8 @@ class SqlTransaction(OutboxTransaction):
     def touch(self, now_us: int) -> None:
         """Write something of no other use, to see that writing works."""
         self._connection.execute(
-            insert(tables.meta)
-            .values(name="touched", value=str(now_us).encode())
-            .on_conflict_do_update(index_elements=["name"], set_={"value": str(now_us).encode()})
+            upsert(tables.meta, ["name"], ["value"]),
+            {"name": "touched", "value": str(now_us).encode()},
         )
 
     def purge(self, horizons: Mapping[str, int], limit: int) -> int:
