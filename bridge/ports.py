@@ -327,8 +327,8 @@ class Transaction(Protocol):
     def purge(self, horizons: Mapping[str, int], limit: int) -> int:
         """Remove up to `limit` rows that are past their time, and say how many went.
 
-        `horizons` holds, in microseconds since 1970, before when `payload`, `journal` and
-        `quarantine` rows go.
+        `horizons` holds, in microseconds since 1970, before when `payload`, `journal`,
+        `calls` and `quarantine` rows go.
         """
         ...
 

@@ -58,6 +58,7 @@ def retention(settings: Settings) -> Retention:
         payload_hours=settings.retention.payload_hours,
         journal_days=settings.retention.journal_days,
         quarantine_days=settings.retention.quarantine_days,
+        calls=settings.call_policy(),
     )
 
 

@@ -91,6 +91,7 @@ class Span:
     is_abandoned: bool = False
     awaits_callback: bool = False
     ended: Mark | None = None
+    closing: Mark | None = None
     dialed: Mark | None = None
     agent: Mark | None = None
     known: Mapping[str, Mark] = field(default_factory=dict)
@@ -108,9 +109,9 @@ class Span:
         """Whether it was answered and ended after that, or somebody rang back and got through."""
         if self.dialed is not None:
             return True
-        if self.answered_us is None or self.ended is None:
+        if self.answered_us is None or self.closing is None:
             return False
-        return self.ended.at_us >= self.answered_us - CLOCK_SKEW_US
+        return self.closing.at_us >= self.answered_us - CLOCK_SKEW_US
 
     @property
     def awaits_settling(self) -> bool:
@@ -239,6 +240,7 @@ def _merged(spans: list[Span], at_us: int) -> Span:
             is_abandoned=first.is_abandoned or other.is_abandoned,
             awaits_callback=first.awaits_callback or other.awaits_callback,
             ended=_later(first.ended, other.ended),
+            closing=_later(first.closing, other.closing),
             dialed=_later(first.dialed, other.dialed),
             agent=_later(first.agent, other.agent),
             known=known,
@@ -277,12 +279,14 @@ def _with_event(span: Span, event: CallEvent, order: int) -> Span:
 
 
 def _with_actions(span: Span, event: CallEvent, asked: Asked, order: int) -> Span:
-    if Action.END_ERRAND in asked.actions or event.type is EventType.CALL_ENDED:
+    dialed = event.dialed_number if event.type.is_outbound else ""
+    mark = Mark(event.occurred_us, order, event.agent, dialed)
+    if event.type is EventType.CALL_ENDED:
+        span = replace(span, ended=_later(span.ended, mark))
+    if Action.END_ERRAND in asked.actions:
         if not event.type.is_outbound:
-            mark = Mark(event.occurred_us, order, event.agent)
-            span = replace(span, ended=_later(span.ended, mark))
+            span = replace(span, closing=_later(span.closing, mark))
         elif event.outcome == "completed":
-            mark = Mark(event.occurred_us, order, event.agent, event.dialed_number)
             span = replace(span, dialed=_later(span.dialed, mark))
     if Action.CREATE_ERRAND in asked.actions and asked.errand is not None and not span.creations:
         creation = Creation(
@@ -357,7 +361,7 @@ def _ended(creation: Creation, call: list[Span]) -> Creation:
     """
     closing = dialed = latest = None
     for span in call:
-        closing = _later(closing, _later(span.ended, span.dialed))
+        closing = _later(closing, _later(span.closing, span.dialed))
         dialed = _later(dialed, span.dialed)
         latest = _later(latest, span.agent)
     named = (closing.agent if closing else None) or (latest.agent if latest else None)
@@ -404,27 +408,27 @@ def _timer(thread: Thread, now_us: int, policy: CallPolicy) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Lapsed:
-    """A thread after its timer ran out, and what became of its calls."""
+    """A thread after its timer ran out, what became of its calls, and when to look again."""
 
     thread: Thread
     abandoned: int = 0
     stale: int = 0
+    timer_us: int | None = None
 
 
-def lapse(thread: Thread) -> Lapsed:
-    """Close what has waited long enough: calls without an answer, calls that went silent.
+def lapse(thread: Thread, policy: CallPolicy, now_us: int) -> Lapsed:
+    """Close what has waited long enough: calls without an answer, or else calls gone silent.
 
     An answer or end that comes later still counts; only the books are closed here.
     """
-    abandoned = stale = 0
-    spans = []
-    for span in thread.spans:
-        after = span
-        if span.awaits_settling:
-            abandoned += 1
-            after = replace(span, is_counted=True)
-        elif span.is_active:
-            stale += 1
-            after = replace(span, is_stale=True)
-        spans.append(after)
-    return Lapsed(replace(thread, spans=tuple(spans)), abandoned, stale)
+    settling = sum(span.awaits_settling for span in thread.spans)
+    if settling:
+        spans = [
+            replace(span, is_counted=True) if span.awaits_settling else span
+            for span in thread.spans
+        ]
+        settled = replace(thread, spans=tuple(spans))
+        return Lapsed(settled, abandoned=settling, timer_us=_timer(settled, now_us, policy))
+    stale = sum(span.is_active for span in thread.spans)
+    spans = [replace(span, is_stale=True) if span.is_active else span for span in thread.spans]
+    return Lapsed(replace(thread, spans=tuple(spans)), stale=stale)

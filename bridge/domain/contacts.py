@@ -128,8 +128,8 @@ class Person:
         """Return what Cention is believed not to have, in a form that finds the right card.
 
         Cention matches on channels only, so whatever is sent later takes a confirmed channel along.
-        A card that has none can't be found again: it is left alone until there is a channel. What
-        was confirmed longer ago than `refresh_us` is not believed any more.
+        A card that has none can't be found again: once there is a channel, a whole card is made
+        with it. What was confirmed longer ago than `refresh_us` is not believed any more.
         """
         if not self.confirmed:
             return self.wanted
@@ -141,7 +141,7 @@ class Person:
             if anchor := getattr(self.confirmed, kind)[:1]:
                 return _with_channels(missing, {kind: _union(anchor, getattr(missing, kind))})
         has_channel = any(getattr(missing, kind) for kind in CHANNELS)
-        return missing if has_channel else EMPTY_CARD
+        return self.wanted if has_channel else EMPTY_CARD
 
     def acknowledged(self, sent: Card, card_id: str, now_us: int) -> "Person":
         """Return the person after Cention took a card."""

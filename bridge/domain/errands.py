@@ -165,8 +165,6 @@ def claim(event: CallEvent, guide: Guide) -> Claim | None:
         for number in dict.fromkeys((*own, *event.contact.voice))
         if number not in guide.shared_numbers
     )
-    if not voice and not event.cuid and not event.contact:
-        return None
     card = Card(
         name=event.caller_name,
         cuid=event.cuid,
@@ -177,4 +175,6 @@ def claim(event: CallEvent, guide: Guide) -> Claim | None:
         line=event.contact.line,
         custom=event.contact.custom,
     )
-    return Claim(scope=route.scope, route=route.name, at_us=event.occurred_us, card=card)
+    said = Claim(scope=route.scope, route=route.name, at_us=event.occurred_us, card=card)
+    # Custom fields alone say nothing of who it is.
+    return said if said.identifiers() else None

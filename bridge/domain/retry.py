@@ -11,13 +11,16 @@ class RetryPolicy:
     """Full jitter on `base_s` doubled at each attempt, up to `cap_s`, for `give_up_after_s`.
 
     So a delivery is tried about eight times in the first two minutes, then ever more rarely, at
-    least once every hour, and is given up only after more than 75 hours. The jitter spreads over
-    the whole interval (AWS Architecture Blog, "Exponential Backoff And Jitter").
+    least once every hour, and is given up only after more than 75 hours and `attempts_min` tries:
+    a time during which nothing was tried (a pause, the machine off) doesn't count against it. The
+    jitter spreads over the whole interval (AWS Architecture Blog, "Exponential Backoff And
+    Jitter").
     """
 
     base_s: float = 0.5
     cap_s: float = 3600.0
     give_up_after_s: float = 76 * 3600.0
+    attempts_min: int = 60
     retry_after_max_s: float = 3600.0
 
     def next_delay_us(
@@ -32,7 +35,8 @@ class RetryPolicy:
             chance: a random number, 0 <= chance < 1.
             after_s: the upstream's Retry-After in seconds, if it gave one.
         """
-        if now_us - first_us >= self.give_up_after_s * SECOND_US:
+        is_old = now_us - first_us >= self.give_up_after_s * SECOND_US
+        if is_old and attempts >= self.attempts_min:
             return None
         ceiling_s = min(self.cap_s, self.base_s * 2.0 ** min(attempts - 1, 32))
         delay_s = ceiling_s * chance

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from jinja2 import StrictUndefined, Template, TemplateError
+from jinja2 import StrictUndefined, Template
 from jinja2.sandbox import SandboxedEnvironment
 
 from bridge.domain.errors import InvalidTemplate
@@ -147,7 +147,7 @@ class RuleBook:
                 try:
                     template = (html if is_html else plain).from_string(text)
                     template.render(TEMPLATE_EXAMPLE)
-                except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
+                except Exception as error:  # noqa: BLE001 - a site's template may raise anything
                     raise InvalidTemplate(f"rules.{number}.{name}: {error}") from None
                 self._templates[text, is_html] = template
 
@@ -176,7 +176,7 @@ class RuleBook:
             return ""
         try:
             return self._templates[text, is_html].render(values)
-        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError):
+        except Exception:  # noqa: BLE001 - a site's own template may raise anything
             if text == fallback or not fallback:
                 return ""
             return SandboxedEnvironment().from_string(fallback).render(values)

@@ -7,6 +7,7 @@ is known. Lanes are independent; within one, order is kept, since only heads are
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 from bridge.domain.contacts import Card
@@ -31,6 +32,7 @@ from bridge.services.limiter import Pace
 from bridge.services.recording import PROBE_US, DispatchPolicy, Recorded, Recorder, Result
 
 POLL_S: Final = 1.0
+CARDS_SHARE: Final = 4
 RATE_PAUSE_S: Final = 5.0
 RATE_PAUSE_MAX_S: Final = 300.0
 STORE_RETRY_S: Final = 1.0
@@ -47,10 +49,11 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """A request for parcels: which gates, in which order, how many at most."""
+    """A request for parcels: which gates, in which order, how many at most, how many cards."""
 
     gates: Sequence[Gate]
     limit: int
+    cards: int
 
 
 @dataclass(slots=True)
@@ -61,6 +64,8 @@ class _Lane:
     pace: Pace
     hot: set[Gate] = field(default_factory=set)
     turn: int = 0
+    in_flight: int = 0
+    cards_in_flight: int = 0
 
 
 class Dispatcher:
@@ -194,7 +199,7 @@ class Dispatcher:
         for lane in self._lanes.values():
             if not lane.hot:
                 continue
-            room = self._policy.in_flight_max - len(self._tasks)
+            room = self._policy.in_flight_max - lane.in_flight
             now_s = self._clock.monotonic()
             limit = min(room, lane.pace.available(now_s))
             if limit <= 0:
@@ -204,13 +209,23 @@ class Dispatcher:
             if lane.hot:
                 wait_s = 0.0
             for parcel in parcels:
-                task = asyncio.create_task(self._deliver(lane, parcel))
-                self._tasks.add(task)
-                task.add_done_callback(self._done)
+                self._start(lane, parcel)
         return wait_s
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _start(self, lane: _Lane, parcel: Parcel) -> None:
+        is_card = parcel.kind is Kind.CONTACT_CARD
+        lane.in_flight += 1
+        lane.cards_in_flight += is_card
+        task = asyncio.create_task(self._deliver(lane, parcel))
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._done, lane, parcel))
+
+    def _done(self, lane: _Lane, parcel: Parcel, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        lane.in_flight -= 1
+        if parcel.kind is Kind.CONTACT_CARD:
+            lane.cards_in_flight -= 1
+            lane.hot.add(Gate(route=parcel.route, kind=parcel.kind))
         self._wake.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             # It stays marked as sending, and so is in doubt at the next start.
@@ -223,7 +238,10 @@ class Dispatcher:
         gates = gates[first:] + gates[:first]
         lane.hot = set()
         try:
-            parcels, rest = await self._writer.submit(self._take, _Wanted(gates, limit))
+            # Cards never delay an errand: however slow they are, they fill a part of the room.
+            cards = max(1, self._policy.in_flight_max // CARDS_SHARE) - lane.cards_in_flight
+            wanted = _Wanted(gates, limit, min(limit, cards))
+            parcels, rest = await self._writer.submit(self._take, wanted)
         except BaseException:
             lane.hot.update(gates)
             raise
@@ -246,6 +264,11 @@ class Dispatcher:
                 if limit <= 0:
                     rest.add(gate)
                     continue
+                if gate.kind is Kind.CONTACT_CARD:
+                    cards = sum(parcel.kind is Kind.CONTACT_CARD for parcel in parcels)
+                    limit = min(limit, one.cards - cards)
+                    if limit <= 0:
+                        continue  # looked at again when one of those under way is back
                 shut = [
                     pause
                     for pause in pauses
@@ -289,13 +312,14 @@ class Dispatcher:
         return written
 
     async def _deliver(self, lane: _Lane, parcel: Parcel) -> None:
+        mark = self._sender.token_mark(parcel.route)
         reply = await self._sender.send(parcel)
         ruling = judge(parcel.kind, reply)
         self._meter.upstream(parcel.kind, reply)
         if ruling.pauses_rate:
             asked_s = RATE_PAUSE_S if reply.retry_after_s is None else reply.retry_after_s
             lane.pace.pause(self._clock.monotonic(), min(asked_s, RATE_PAUSE_MAX_S))
-        result = Result(parcel=parcel, reply=reply, ruling=ruling)
+        result = Result(parcel=parcel, reply=reply, ruling=ruling, token_mark=mark)
         recorded = await self._record(result)
         self._tell(result, recorded.outcome)
         if recorded.contact:
@@ -333,7 +357,7 @@ class Dispatcher:
 
 def _probe(tx: Transaction, gate: Gate, shut: Sequence[Pause], now_us: int) -> list[Parcel]:
     """Let one through a shut gate now and then; none while a hand keeps it shut."""
-    if any(not pause.token_mark or pause.probe_us > now_us for pause in shut):
+    if any(not pause.token_mark or 0 < pause.probe_us - now_us <= PROBE_US for pause in shut):
         return []
     found = [replace(parcel, is_probe=True) for parcel in tx.claim(gate, 1, now_us)]
     if found:

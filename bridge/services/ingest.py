@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ from bridge.ports import (
 )
 
 DIGEST_BYTES: Final = 16
+COMMIT_MAX: Final = 250
 _NESTED: Final = ("contact", "extraData")
 
 
@@ -142,17 +143,23 @@ class Ingest:
     async def take(self, arrivals: Sequence[Arrival]) -> list[Receipt | Exception]:
         """Keep events with all that they will cause; on disk when this returns.
 
+        Many are kept in several commits, so that a large batch doesn't hold up everybody else.
+
         Raises:
             StoreUnavailable: they can't be kept now.
         """
-        receipts = await self._writer.submit_all(self._keep, arrivals)
-        gates: set[Gate] = set()
-        for arrival, receipt in zip(arrivals, receipts, strict=True):
-            if isinstance(receipt, Receipt):
-                self._count(arrival, receipt)
-                gates |= receipt.gates
-        if gates:
-            self._on_work(gates)
+        receipts: list[Receipt | Exception] = []
+        for start in range(0, len(arrivals), COMMIT_MAX):
+            some = arrivals[start : start + COMMIT_MAX]
+            kept = await self._writer.submit_all(self._keep, some)
+            gates: set[Gate] = set()
+            for arrival, receipt in zip(some, kept, strict=True):
+                if isinstance(receipt, Receipt):
+                    self._count(arrival, receipt)
+                    gates |= receipt.gates
+            if gates:
+                self._on_work(gates)
+            receipts += kept
         return receipts
 
     def _count(self, arrival: Arrival, receipt: Receipt) -> None:
@@ -224,7 +231,9 @@ class Ingest:
         )
         group.threads[key] = folded.thread
         group.rows[key] = ThreadRow(key=key, thread=folded.thread, timer_us=folded.timer_us)
-        for draft in folded.drafts:
+        for asked in folded.drafts:
+            # A route may be gone since the errand was made; what is left of the call still leaves.
+            draft = replace(asked, route=guide.routes.named(asked.route).name)
             group.orders.append(
                 Order(
                     draft=draft,

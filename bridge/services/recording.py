@@ -43,11 +43,12 @@ class DispatchPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """An attempt that is over: what was sent, what came back, what it means."""
+    """An attempt that is over: what was sent with which token, what came back, what it means."""
 
     parcel: Parcel
     reply: Reply
     ruling: Ruling
+    token_mark: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +198,8 @@ class Recorder:
         parcel, verdict = result.parcel, result.ruling.verdict
         if verdict is Verdict.UNAUTHORISED:
             status = result.reply.status
-            mark = self._sender.token_mark(parcel.route)
+            if result.token_mark != self._sender.token_mark(parcel.route):
+                return  # the token was replaced while this was on its way
             tx.save_pauses(
                 [
                     Pause(
@@ -206,7 +208,7 @@ class Recorder:
                         reason=str(status),
                         since_us=now_us,
                         probe_us=now_us + PROBE_US,
-                        token_mark=mark,
+                        token_mark=result.token_mark,
                     )
                     for route in self._sender.sharing(parcel.route)
                 ]

@@ -1,10 +1,10 @@
 """Upkeep: calls that went silent are closed, and what is past its time is removed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
-from bridge.domain.calls import Lapsed, lapse
+from bridge.domain.calls import CallPolicy, Lapsed, lapse
 from bridge.domain.errors import StoreUnavailable
 from bridge.ports import CallKey, Clock, Log, Meter, ThreadRow, Transaction, Writer
 
@@ -22,12 +22,14 @@ class Retention:
     payload_hours: int = 72
     journal_days: int = 30
     quarantine_days: int = 30
+    calls: CallPolicy = field(default_factory=CallPolicy)
 
     def horizons(self, now_us: int) -> dict[str, int]:
         """Return, in microseconds since 1970, before when each kind of row goes."""
         return {
             "payload": now_us - self.payload_hours * HOUR_US,
             "journal": now_us - self.journal_days * 24 * HOUR_US,
+            "calls": now_us - self.journal_days * 24 * HOUR_US - self.calls.reuse_after_us,
             "quarantine": now_us - self.quarantine_days * 24 * HOUR_US,
         }
 
@@ -78,9 +80,15 @@ class Upkeep:
 
     def _lapse(self, tx: Transaction, items: Sequence[None]) -> list[list[Lapsed]]:
         threads = tx.due_threads(self._clock.now_us(), _TIMERS_MAX)
-        lapsed: dict[CallKey, Lapsed] = {key: lapse(thread) for key, thread in threads.items()}
+        now_us, policy = self._clock.now_us(), self.retention.calls
+        lapsed: dict[CallKey, Lapsed] = {
+            key: lapse(thread, policy, now_us) for key, thread in threads.items()
+        }
         tx.save_threads(
-            [ThreadRow(key=key, thread=one.thread, timer_us=None) for key, one in lapsed.items()]
+            [
+                ThreadRow(key=key, thread=one.thread, timer_us=one.timer_us)
+                for key, one in lapsed.items()
+            ]
         )
         return [list(lapsed.values()), *([] for _ in items[1:])]
 

@@ -27,6 +27,8 @@ from bridge.storage.codecs import decode, encode
 from bridge.storage.sets import chunks, insert, upsert
 
 _ALL_KINDS: Final = "*"
+# Twice the longest delay of a retry.
+WAIT_MAX_US: Final = 2 * 3_600_000_000
 _PAYLOADS: Final[Mapping[Kind, type[NewErrand | EndErrand]]] = {
     Kind.NEW_ERRAND: NewErrand,
     Kind.WATEMPLATE: NewErrand,
@@ -152,18 +154,17 @@ class OutboxTransaction:
     def claim(self, gate: Gate, limit: int, now_us: int) -> list[Parcel]:
         """Mark up to `limit` lane heads that are due as on their way, and return them."""
         table = tables.outbox
-        query = (
-            select(table)
-            .where(
-                table.c.state == State.READY,
-                table.c.route == gate.route,
-                table.c.kind == gate.kind,
-                table.c.due_us <= now_us,
-            )
-            .order_by(table.c.due_us)
-            .limit(limit)
+        heads = select(table).where(
+            table.c.state == State.READY,
+            table.c.route == gate.route,
+            table.c.kind == gate.kind,
         )
-        rows = self._connection.execute(query).all()
+        due = heads.where(table.c.due_us <= now_us).order_by(table.c.due_us).limit(limit)
+        rows = list(self._connection.execute(due))
+        if len(rows) < limit:
+            # Nothing waits that long: the clock was ahead when this was written, and is set right.
+            odd = heads.where(table.c.due_us > now_us + WAIT_MAX_US).limit(limit - len(rows))
+            rows += self._connection.execute(odd)
         if not rows:
             return []
         self._connection.execute(
@@ -180,7 +181,7 @@ class OutboxTransaction:
     def adopt(self, routes: Collection[str], default: str) -> int:
         """Give what waits at a route that is none of these to the default; return how many."""
         table = tables.outbox
-        waiting = [State.READY, State.BLOCKED, State.SENDING]
+        waiting = [state for state in State if state is not State.DELIVERED]
         return self._connection.execute(
             update(table)
             .where(table.c.state.in_(waiting), table.c.route.not_in(sorted(routes)))

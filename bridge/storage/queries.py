@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, func, select, text
 
 from bridge.domain.deliveries import PENDING_STATES, STOPPED_STATES, Kind, State
 from bridge.domain.events import EventType
@@ -29,7 +29,7 @@ class Figures:
 
 def figures(connection: Connection) -> Figures:
     """Count what the gauges show."""
-    outbox, calls = tables.outbox.c, tables.calls.c
+    outbox = tables.outbox.c
     pending: dict[str, int] = {}
     oldest: list[int] = []
     query = (
@@ -49,7 +49,7 @@ def figures(connection: Connection) -> Figures:
             select(func.count()).select_from(tables.quarantine)
         ).scalar_one(),
         calls_active=connection.execute(
-            select(func.count()).where(calls.is_active.is_(True))
+            select(func.count()).where(text("is_active = 1")).select_from(tables.calls)
         ).scalar_one(),
         pauses=[
             (route, kind)

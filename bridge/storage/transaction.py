@@ -230,6 +230,7 @@ class SqlTransaction(OutboxTransaction):
             self._purge_rows(horizons, limit)
             + self._purge_payloads(horizons["payload"], limit)
             + self._purge_finished(horizons["journal"], limit)
+            + self._purge_calls(horizons["calls"], limit)
         )
 
     def _purge_rows(self, horizons: Mapping[str, int], limit: int) -> int:
@@ -253,11 +254,7 @@ class SqlTransaction(OutboxTransaction):
         )
         old_deliveries = (
             select(outbox.c.id)
-            .where(
-                outbox.c.state == "delivered",
-                outbox.c.done_us < before_us,
-                outbox.c.payload.is_not(None),
-            )
+            .where(outbox.c.done_us < before_us, outbox.c.payload.is_not(None))
             .limit(limit)
         )
         statements = (
@@ -267,32 +264,32 @@ class SqlTransaction(OutboxTransaction):
         return sum(self._connection.execute(statement).rowcount for statement in statements)
 
     def _purge_finished(self, before_us: int, limit: int) -> int:
-        outbox, attempts, calls = tables.outbox, tables.attempts, tables.calls
-        old_deliveries = (
-            select(outbox.c.id)
-            .where(outbox.c.state == "delivered", outbox.c.done_us < before_us)
-            .limit(limit)
-        )
+        """Remove what was delivered; only that has a `done_us`, so that one index serves."""
+        outbox, attempts = tables.outbox, tables.attempts
+        old_deliveries = select(outbox.c.id).where(outbox.c.done_us < before_us).limit(limit)
         old_attempts = select(attempts.c.id).where(attempts.c.at_us < before_us).limit(limit)
-        old_calls = (
+        statements = (
+            delete(outbox).where(outbox.c.id.in_(old_deliveries)),
+            delete(attempts).where(attempts.c.id.in_(old_attempts)),
+        )
+        return sum(self._connection.execute(one).rowcount for one in statements)
+
+    def _purge_calls(self, before_us: int, limit: int) -> int:
+        calls = tables.calls
+        old = (
             select(calls.c.source, calls.c.reference_id)
             .where(
                 calls.c.last_us < before_us, calls.c.timer_us.is_(None), calls.c.is_open.is_(False)
             )
             .limit(limit)
         )
-        found = self._connection.execute(old_calls).all()
-        gone = 0
-        if found:
-            is_old = or_(
-                *(
-                    and_(calls.c.source == source, calls.c.reference_id == reference)
-                    for source, reference in found
-                )
+        found = self._connection.execute(old).all()
+        if not found:
+            return 0
+        is_old = or_(
+            *(
+                and_(calls.c.source == source, calls.c.reference_id == reference)
+                for source, reference in found
             )
-            gone = self._connection.execute(delete(calls).where(is_old)).rowcount
-        statements = (
-            delete(outbox).where(outbox.c.id.in_(old_deliveries)),
-            delete(attempts).where(attempts.c.id.in_(old_attempts)),
         )
-        return gone + sum(self._connection.execute(one).rowcount for one in statements)
+        return self._connection.execute(delete(calls).where(is_old)).rowcount

@@ -1,13 +1,14 @@
 from dataclasses import replace
 
 import pytest
-from call_world import DAY, MINUTE_US, NOW_US, World, event, moved, played
+from call_world import DAY, GUIDE, MINUTE_US, NOW_US, POLICY, World, event, moved, played
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.domain.calls import HOUR_US, SECOND_US, lapse
 from bridge.domain.deliveries import Kind
-from bridge.domain.events import Agent, CallEvent, Outcome
+from bridge.domain.events import Agent, CallEvent, EventType, Outcome
+from bridge.domain.rules import DEFAULT_RULES, Action, Rule, RuleBook
 
 OTHER_DESK = Agent(2000, 2000)
 PLAIN = [event("call.queued", 0), event("call.answered", 1), event("call.ended", 5)]
@@ -115,14 +116,31 @@ def test_a_call_that_ended_without_an_answer_is_abandoned_after_settling() -> No
     world = played([PLAIN[0], PLAIN[2]])
     assert world.last is not None
     assert world.last.timer_us == NOW_US + 10 * SECOND_US
-    lapsed = lapse(world.thread)
+    lapsed = lapse(world.thread, POLICY, NOW_US)
+    assert (lapsed.abandoned, lapsed.stale, lapsed.timer_us) == (1, 0, None)
+    assert lapse(lapsed.thread, POLICY, NOW_US).abandoned == 0
+
+
+def test_a_caller_on_the_line_is_not_closed_with_an_older_call_that_settles() -> None:
+    old = moved(PLAIN[2:], -3 * DAY, "old")
+    world = played([*PLAIN[:2], *old])
+    lapsed = lapse(world.thread, POLICY, NOW_US)
     assert (lapsed.abandoned, lapsed.stale) == (1, 0)
-    assert lapse(lapsed.thread).abandoned == 0
+    assert lapsed.timer_us == NOW_US + 12 * HOUR_US
+    assert lapsed.thread.is_active
+
+
+def test_a_rule_can_keep_errands_open_when_the_caller_hangs_up() -> None:
+    rule = Rule(on=frozenset({EventType.CALL_ENDED}), do=frozenset({Action.IGNORE}))
+    guide = replace(GUIDE, rules=RuleBook((rule, *DEFAULT_RULES)))
+    world = World(guide).take(*PLAIN)
+    assert world.shape() == (1, [])
+    assert not world.thread.is_active
 
 
 def test_an_answer_after_settling_still_makes_the_errand_and_its_end() -> None:
     world = played([PLAIN[0], PLAIN[2]])
-    world.thread = lapse(world.thread).thread
+    world.thread = lapse(world.thread, POLICY, NOW_US).thread
     assert world.take(PLAIN[1]).shape() == (1, [("r1", 1000, "")])
 
 
@@ -131,7 +149,7 @@ def test_a_silent_call_goes_stale_and_keeps_its_errand_open() -> None:
     assert world.last is not None
     assert world.last.timer_us == NOW_US + 12 * HOUR_US
     assert world.thread.is_active
-    lapsed = lapse(world.thread)
+    lapsed = lapse(world.thread, POLICY, NOW_US)
     assert lapsed.stale == 1
     assert not lapsed.thread.is_active
     world.thread = lapsed.thread

@@ -98,6 +98,15 @@ def test_a_card_without_any_channel_is_sent_once_only() -> None:
     assert book.sent == 1
 
 
+def test_a_card_that_gets_its_first_channel_is_made_whole() -> None:
+    book = Book()
+    book.say(Card(cuid="c1", name="Ada"))
+    book.deliver()
+    book.say(ADA)
+    book.deliver()
+    assert book.cards[-1] == ADA
+
+
 def test_a_number_known_without_cuid_takes_the_cuid() -> None:
     book = Book()
     book.say(Card(voice=("+60123456789",)))

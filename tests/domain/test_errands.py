@@ -133,6 +133,21 @@ def test_a_shared_number_never_goes_on_a_card() -> None:
     assert with_cuid.card.voice == ()
 
 
+def test_custom_fields_alone_identify_nobody() -> None:
+    nobody = replace(WITHHELD, contact=ContactDetails(custom=(("Ward", "3"),)))
+    assert claim(nobody, GUIDE) is None
+
+
+def test_a_template_that_stumbles_gives_plain_words_instead() -> None:
+    rule = Rule(
+        on=frozenset({ANSWERED.type}),
+        do=frozenset({Action.CREATE_ERRAND}),
+        body="{{ extra.x|dictsort if extra else '' }}",
+    )
+    guide = replace(GUIDE, rules=RuleBook((rule,)))
+    assert "Caller: Ada" in created(replace(ANSWERED, extra={"x": "text"}), guide).body
+
+
 def test_the_desk_of_the_creating_event_is_the_errands() -> None:
     errand = created(ANSWERED)
     assert errand.integration is not None

@@ -35,6 +35,10 @@ def test_it_is_tried_for_more_than_75_hours_and_then_given_up() -> None:
     assert delay_us(90, age_us=76 * HOUR_US) == GIVEN_UP
 
 
+def test_a_time_during_which_nothing_was_tried_does_not_count_against_it() -> None:
+    assert delay_us(1, age_us=100 * HOUR_US) >= 0
+
+
 def test_retry_after_lengthens_the_delay_within_bounds() -> None:
     assert delay_us(1, chance=0.0, after_s=30) == 30 * SECOND_US
     assert delay_us(1, chance=0.0, after_s=10**9) == HOUR_US

@@ -7,6 +7,7 @@ from bench import GUIDE, ROUTE, Bench, bench, document
 
 from bridge.domain.outcomes import Failure, Reply
 from bridge.domain.routes import RouteTable
+from bridge.ports import Parcel
 from bridge.services.recording import DispatchPolicy
 from bridge.storage import queries, repairs
 
@@ -253,6 +254,71 @@ async def test_what_waits_at_a_route_that_is_gone_leaves_by_the_default(tmp_path
         on.start()
         await on.turn(2)
         assert [parcel.route for parcel in on.sender.sent] == ["default", "default"]
+
+
+async def test_an_end_whose_errand_left_by_a_route_that_is_gone_still_leaves(
+    tmp_path: Path,
+) -> None:
+    async with bench(tmp_path) as on:
+        sales = replace(ROUTE, name="sales", queue_names=frozenset({"EHS"}))
+        before = on.ingest.policy
+        on.ingest.policy = replace(before, guide=replace(GUIDE, routes=RouteTable((sales,), ROUTE)))
+        await on.take(CALL[0])
+        await on.dispatcher.recover()
+        on.ingest.policy = before
+        on.start()
+        await on.take(CALL[1])
+        await on.turn(2)
+        assert on.sender.kinds() == ["new_errand", "end_errand"]
+
+
+async def test_cards_that_hang_hold_up_no_errand(tmp_path: Path) -> None:
+    async with bench(tmp_path) as on:
+        hangs = asyncio.Event()
+        answers = on.sender.send
+
+        async def send(parcel: Parcel) -> Reply:
+            if parcel.kind.value == "contact_card":
+                await hangs.wait()
+            return await answers(parcel)
+
+        on.sender.send = send  # type: ignore[method-assign]  # an upstream of which cards hang
+        on.start()
+        for number in range(60):
+            caller = f"+467012345{number:02}"
+            await on.take(document("call.queued", f"r{number}", callerNumber=caller))
+        await on.turn(3)
+        await on.take(document("call.answered", "late", callerNumber="anonymous"))
+        await on.turn(1)
+        assert on.sender.kinds() == ["new_errand"]
+        hangs.set()
+        await on.turn(3)
+        assert on.sender.kinds().count("contact_card") == 60
+
+
+async def test_a_clock_that_was_ahead_and_is_set_right_keeps_nothing_waiting(
+    tmp_path: Path,
+) -> None:
+    async with bench(tmp_path) as on:
+        on.clock.passed_s += 86_400
+        await on.take(CALL[0] | {"occurredAt": "2026-09-22T14:13:20Z"})
+        on.clock.passed_s -= 86_400
+        on.start()
+        await on.turn(3)
+        assert states(on) == {"new_errand": "delivered"}
+
+
+async def test_a_late_401_of_the_old_token_does_not_stop_the_new_one(tmp_path: Path) -> None:
+    async with bench(tmp_path) as on:
+        on.sender.gate = asyncio.Event()
+        on.sender.script = [Reply(status=401)]
+        on.start()
+        await on.take(CALL[0])
+        await on.turn()
+        on.sender.token = "t2"
+        on.sender.gate.set()
+        await on.turn(2)
+        assert states(on) == {"new_errand": "delivered"}
 
 
 async def test_a_gate_shut_by_hand_lets_no_probe_through(tmp_path: Path) -> None:
