@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from bridge.app import wiring
 from bridge.cention.client import CentionSender, open_session
-from bridge.domain.errors import StoreUnavailable
+from bridge.domain.errors import StoreError, StoreUnavailable
 from bridge.inbound import openapi
 from bridge.inbound.events import EventsEndpoint
 from bridge.inbound.server import Door, Listener, admin_runner, door_runner
@@ -26,6 +26,7 @@ from bridge.services.ingest import Ingest
 from bridge.services.upkeep import Upkeep
 from bridge.settings import Settings, SettingsError
 from bridge.storage import queries
+from bridge.storage.failures import translated
 from bridge.storage.schema import digest_key
 from bridge.storage.writer import SharedCommit
 
@@ -69,7 +70,7 @@ class Bridge:
             self._wire(session)
             await self._dispatcher.recover()
             app = create_admin_app(
-                self._metrics.registry, self._check, self._refresh, openapi.document
+                self._metrics.registry, self._check, self._refresh_if_can, openapi.document
             )
             admin = Listener(admin_runner(app))
             posts = {"/v1/events": self._endpoint.post}
@@ -198,13 +199,21 @@ class Bridge:
         if last is not None:
             is_answering = last.failure is None and last.status < 500
             cention["lastStatus"] = last.failure.value if last.failure else last.status
-        await self._refresh()
+        try:
+            await self._refresh()
+        except StoreError:
+            is_kept = False
         paused = sorted({f"{route}/{kind}" for route, kind in self._figures.figures.pauses})
         return [
             Dependency("store", is_kept, is_needed=True),
             Dependency("cention", is_answering, is_needed=False, detail=cention),
             Dependency("routes", not paused, is_needed=False, detail={"paused": paused}),
         ]
+
+    async def _refresh_if_can(self) -> None:
+        """Show the figures of before where the store can't be read: the rest is still true."""
+        with contextlib.suppress(StoreError):
+            await self._refresh()
 
     async def _refresh(self) -> None:
         """Read the store's figures again, unless they are fresh."""
@@ -225,7 +234,7 @@ class Bridge:
         self._figures.now_us = self._clock.now_us()
 
     def _read_figures(self) -> queries.Figures:
-        with self._reader.connect() as connection:
+        with translated(), self._reader.connect() as connection:
             return queries.figures(connection)
 
 

@@ -27,6 +27,8 @@ from bridge.services.ingest import Arrival, Ingest, Receipt, Taken
 
 SOURCE: Final = "aventa"
 QUARANTINE_BYTES_MAX: Final = 256 * 1024
+# Bodies that are read at the same time, in bytes; an event's objects take several times as much.
+BYTES_IN_HAND_MAX: Final = 64 * 1024 * 1024
 _UNAUTHORISED: Final = "A valid bearer token or webhook signature is needed."
 _CONFLICT: Final = "an event with this id and other content is kept already"
 
@@ -75,6 +77,7 @@ class EventsEndpoint:
         self._meter = meter
         self._log = log
         self.doorkeeper = doorkeeper
+        self._bytes_in_hand = 0
 
     async def post(self, request: web.BaseRequest) -> web.Response:
         """Answer a request."""
@@ -89,6 +92,16 @@ class EventsEndpoint:
     async def _answer(self, request: web.BaseRequest) -> web.Response:
         if not self.doorkeeper.may_admit(request.headers):
             return problem(401, _UNAUTHORISED)
+        announced = BODY_BYTES_MAX if request.content_length is None else request.content_length
+        if self._bytes_in_hand and self._bytes_in_hand + announced > BYTES_IN_HAND_MAX:
+            raise StoreUnavailable("too much is in flight")
+        self._bytes_in_hand += announced
+        try:
+            return await self._read_and_answer(request)
+        finally:
+            self._bytes_in_hand -= announced
+
+    async def _read_and_answer(self, request: web.BaseRequest) -> web.Response:
         try:
             raw = await request.read()
         except web.HTTPRequestEntityTooLarge:
@@ -162,24 +175,30 @@ class EventsEndpoint:
         self, candidates: Sequence[Candidate], request: web.BaseRequest
     ) -> list[_Verdict]:
         """Let in what can be, keep it, and quarantine the rest."""
-        verdicts: list[_Verdict | None] = [None] * len(candidates)
-        arrivals: list[tuple[int, Arrival]] = []
-        for index, candidate in enumerate(candidates):
-            if index % 100 == 99:
-                await asyncio.sleep(0)
-            try:
-                if candidate.error is not None:
-                    raise candidate.error
-                arrivals.append((index, self._ingest.admit(candidate.document, source=SOURCE)))
-            except InvalidEvent as error:
-                verdicts[index] = _Verdict(
-                    422, error.event_id, error.event_type, issues=tuple(error.issues)
-                )
+        if (request.content_length or BODY_BYTES_MAX) > SINGLE_BYTES_MAX:
+            admitted = await asyncio.to_thread(self._admit, candidates)
+        else:
+            admitted = self._admit(candidates)
+        verdicts = [one if isinstance(one, _Verdict) else None for one in admitted]
+        arrivals = [(index, one) for index, one in enumerate(admitted) if isinstance(one, Arrival)]
         receipts = await self._ingest.take([arrival for _, arrival in arrivals]) if arrivals else []
         for (index, arrival), receipt in zip(arrivals, receipts, strict=True):
             verdicts[index] = self._read_receipt(arrival, receipt)
         decided = [verdict for verdict in verdicts if verdict is not None]
         return await self._quarantine(candidates, decided, request)
+
+    def _admit(self, candidates: Sequence[Candidate]) -> list[Arrival | _Verdict]:
+        """Check every candidate: an arrival, or the verdict on why it is none."""
+        admitted: list[Arrival | _Verdict] = []
+        for candidate in candidates:
+            try:
+                if candidate.error is not None:
+                    raise candidate.error
+                admitted.append(self._ingest.admit(candidate.document, source=SOURCE))
+            except InvalidEvent as error:
+                issues = tuple(error.issues)
+                admitted.append(_Verdict(422, error.event_id, error.event_type, issues=issues))
+        return admitted
 
     def _read_receipt(self, arrival: Arrival, receipt: Receipt | Exception) -> _Verdict:
         event = arrival.event
