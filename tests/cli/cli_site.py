@@ -174,14 +174,20 @@ class Site:
         clock = SystemClock()
         # Nothing is sent: it only tells tokens apart.
         session = cast("aiohttp.ClientSession", None)
+        sender = CentionSender(session, clock, wiring.cention_options(self.settings()))
         recorder = recording.Recorder(
             clock=clock,
             entropy=SystemEntropy(),
-            sender=CentionSender(session, clock, wiring.cention_options(self.settings())),
+            sender=sender,
             policy=recording.DispatchPolicy(in_doubt="hold"),
         )
         results = [
-            recording.Result(parcel=one, reply=reply, ruling=judge(one.kind, reply))
+            recording.Result(
+                parcel=one,
+                reply=reply,
+                ruling=judge(one.kind, reply),
+                token_mark=sender.token_mark(one.route),
+            )
             for one in parcels
         ]
         self.do(lambda connection: recorder.record(SqlTransaction(connection), results))
