@@ -25,7 +25,7 @@ help:  ## show what can be made
 	@touch $@
 
 demo: .venv/.run  ## the whole bridge on this machine (CALLS=50 ends by itself)
-	@$(BIN)/aventa-bridge demo $(if $(CALLS),--calls $(CALLS))
+	@$(BIN)/aventa-bridge demo $(if $(CALLS),--calls $(CALLS)) $(if $(filter-out 0,$(FAULTS)),--faults)
 
 run: .venv/.run  ## the daemon, with config/bridge.toml
 	@$(BIN)/aventa-bridge run --config config/bridge.toml

@@ -28,6 +28,16 @@ def demo(
     seed: Annotated[
         int | None, typer.Option(help="Makes the same callers again (default: by chance).")
     ] = None,
+    faults: Annotated[
+        bool,
+        typer.Option(
+            "--faults",
+            help="Let a fifth of the requests to the stand-in for Cention fail while calls are"
+            " posted: busy, too many requests, slow; ends and cards also with errors and lost"
+            " connections. Errands fail only in ways that leave no doubt whether they were made:"
+            " the bridge would send one in doubt again, and it could arrive twice.",
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Run the whole bridge on this machine: daemon, sandbox and simulated calls.
@@ -42,7 +52,7 @@ def demo(
     from bridge.sandbox.demo import DemoOptions  # noqa: PLC0415
 
     chosen_seed = secrets.randbelow(SEEDS) if seed is None else seed
-    options = DemoOptions(calls=calls, rate=rate, seed=chosen_seed)
+    options = DemoOptions(calls=calls, rate=rate, seed=chosen_seed, faults=faults)
     try:
         result = asyncio.run(_run(options, quiet=as_json))
     except DaemonError as error:

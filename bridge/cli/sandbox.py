@@ -24,24 +24,40 @@ def sandbox(
         typer.Option(help="A workspace that exists; may be repeated (default: demo)."),
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    sla_delay_seconds: Annotated[
+        float,
+        typer.Option(min=0, help="Seconds after an errand's change before its report has an SLA."),
+    ] = 60.0,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Makes faults strike the same requests again (default: by chance)."),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one line of JSON: base_url, workspace, token.")
     ] = False,
 ) -> None:
     """Run a stand-in for Cention until it is stopped with Ctrl-C.
 
-    It takes errands, their ends and contact cards as Cention does.
+    It takes errands, their ends and contact cards, and gives reports, as Cention does.
     What it was sent is shown under /_sandbox: errands, contacts, requests, summary.
+    Faults are set there too: POST {"preset": "mixed", "rate": 0.2} to /_sandbox/faults.
 
     Example: aventa-bridge sandbox --port 8085 --requests-per-minute 60
     """
     # Here and not above, since `run` has no use for them and imports are memory.
+    from random import Random  # noqa: PLC0415
+
     import uvloop  # noqa: PLC0415
 
     from bridge.sandbox.state import SandboxOptions  # noqa: PLC0415
 
     workspaces = tuple(workspace) if workspace else ("demo",)
-    options = SandboxOptions(requests_per_minute=requests_per_minute, workspaces=workspaces)
+    options = SandboxOptions(
+        requests_per_minute=requests_per_minute,
+        workspaces=workspaces,
+        random=Random(seed),  # noqa: S311 - made-up faults, no secrets
+        sla_delay_seconds=sla_delay_seconds,
+    )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(options, host, port, as_json=as_json))
 

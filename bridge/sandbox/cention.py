@@ -1,9 +1,18 @@
 """The stand-in for Cention's JSON:API: what an integrator would meet at a site.
 
-Under `/s/<workspace>/capi/json/` it takes `c3_new_errands`, `c3_end_errands` and
-`c3_contact_cards`, by the vendor's pages. Under `/_sandbox` it shows what it was sent
-(`bridge.sandbox.readback`). What a request is refused for is checked in this order: workspace 404,
-token 401, claim 403, rate 429, media types 415 and 406, JSON 400, document 422.
+Under `/s/<workspace>/capi/json/` it takes, by the vendor's pages,
+
+| type | |
+| --- | --- |
+| `c3_new_errands`, `c3_end_errands`, `c3_contact_cards` | `POST` |
+| `c3_dirty_errand_list` | `GET` lists the errands that have changed, `POST` marks some |
+| `c3_errand_reports/<id>` | `GET`, and the errand is no longer listed as changed |
+| `c3_dirty_facebook_ratings`, `c3_facebook_ratings/<id>` | `GET`, in the same way |
+
+Under `/_sandbox` it shows what it was sent, and is told what to do (`bridge.sandbox.readback`).
+What a request is refused for is checked in this order: workspace 404, token 401, claim 403, rate
+429, media types 415 and 406, JSON 400, document 422. Faults on demand come before all of that, or
+between the media types and the JSON (`bridge.sandbox.strikes`).
 """
 
 import functools
@@ -14,11 +23,13 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from bridge.sandbox.documents import read_contact_card, read_end_errand, read_new_errand
-from bridge.sandbox.jsonapi import ApiError, answer, check_accept, check_content_type, read_json
+from bridge.sandbox import kinds, vendor
+from bridge.sandbox.jsonapi import ApiError, check_accept, check_content_type
+from bridge.sandbox.keys import EXCHANGE, STATE, TOKEN
 from bridge.sandbox.readback import create_readback
 from bridge.sandbox.state import Exchange, SandboxOptions, SandboxState
-from bridge.sandbox.tokens import CONTACT_CARDS, CREATE_ERRAND, Token, TokenError, read_token
+from bridge.sandbox.strikes import NoAnswer, stop_late_effects, strike_early, take_effect
+from bridge.sandbox.tokens import TokenError, read_token
 
 __all__ = ["BODY_BYTES_MAX", "SandboxOptions", "create_app"]
 
@@ -27,15 +38,16 @@ BODY_BYTES_MAX: Final = 16 * 1024 * 1024
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-_STATE: Final = web.AppKey("state", SandboxState)
-_BODY: Final = web.RequestKey("body", bytes)
-_TOKEN: Final = web.RequestKey("token", Token)
-
-_CLAIMS: Final = {
-    "c3_new_errands": CREATE_ERRAND,
-    "c3_end_errands": CREATE_ERRAND,
-    "c3_contact_cards": CONTACT_CARDS,
-}
+_ROUTES: Final[tuple[tuple[str, str, vendor.Effect], ...]] = (
+    (hdrs.METH_POST, kinds.NEW_ERRANDS, vendor.new_errand),
+    (hdrs.METH_POST, kinds.END_ERRANDS, vendor.end_errand),
+    (hdrs.METH_POST, kinds.CARDS, vendor.contact_card),
+    (hdrs.METH_GET, kinds.DIRTY_ERRANDS, vendor.dirty_errands),
+    (hdrs.METH_POST, kinds.DIRTY_ERRANDS, vendor.mark_dirty_errands),
+    (hdrs.METH_GET, f"{kinds.REPORTS}/{{id}}", vendor.errand_report),
+    (hdrs.METH_GET, kinds.DIRTY_RATINGS, vendor.dirty_ratings),
+    (hdrs.METH_GET, f"{kinds.RATINGS}/{{id}}", vendor.rating),
+)
 
 
 def create_app(options: SandboxOptions | None = None) -> web.Application:
@@ -51,7 +63,7 @@ def _create_vendor(state: SandboxState) -> web.Application:
     app = web.Application(
         middlewares=[
             _record,
-            # Faults on demand belong here: seen in the record, before any check is made.
+            strike_early,
             _answer_errors,
             _check_workspace,
             _check_token,
@@ -60,22 +72,22 @@ def _create_vendor(state: SandboxState) -> web.Application:
         ],
         client_max_size=BODY_BYTES_MAX,
     )
-    app[_STATE] = state
-    app.router.add_post("/{workspace}/capi/json/c3_new_errands", _new_errand)
-    app.router.add_post("/{workspace}/capi/json/c3_end_errands", _end_errand)
-    app.router.add_post("/{workspace}/capi/json/c3_contact_cards", _contact_card)
+    app[STATE] = state
+    app.on_cleanup.append(stop_late_effects)
+    for method, path, effect in _ROUTES:
+        handler = functools.partial(_handle, effect)
+        app.router.add_route(method, f"/{{workspace}}/capi/json/{path}", handler)
     return app
 
 
 @web.middleware
 async def _record(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    state = request.app[_STATE]
+    state = request.app[STATE]
     too_large = False
     try:
         body = await request.read()
     except web.HTTPRequestEntityTooLarge:
         body, too_large = b"", True
-    request[_BODY] = body
     exchange = Exchange(
         sequence=0,
         wall_time=state.options.wall_clock(),
@@ -85,13 +97,15 @@ async def _record(request: web.Request, handler: _Handler) -> web.StreamResponse
         headers=tuple(itertools.starmap(_shown_header, request.headers.items())),
         body=body,
     )
+    request[EXCHANGE] = exchange
     state.requests.begin(exchange)
     if too_large:
         detail = f"The body is larger than {BODY_BYTES_MAX} bytes"
         response: web.StreamResponse = ApiError(413, detail).response()
     else:
         response = await handler(request)
-    state.requests.finish(exchange, response.status)
+    if not isinstance(response, NoAnswer):
+        state.requests.finish(exchange, response.status)
     return response
 
 
@@ -123,14 +137,14 @@ async def _check_workspace(request: web.Request, handler: _Handler) -> web.Strea
     if unrouted is not None:
         raise unrouted
     workspace = request.match_info["workspace"]
-    if workspace not in request.app[_STATE].rates:
+    if workspace not in request.app[STATE].rates:
         raise ApiError(HTTPStatus.NOT_FOUND, f"There is no workspace {workspace!r}")
     return await handler(request)
 
 
 @web.middleware
 async def _check_token(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    options = request.app[_STATE].options
+    options = request.app[STATE].options
     scheme, _, text = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
     if scheme.lower() != "bearer" or not text:
         raise _unauthorised("is missing: send Authorization: Bearer <token>")
@@ -140,10 +154,10 @@ async def _check_token(request: web.Request, handler: _Handler) -> web.StreamRes
         raise _unauthorised(str(error)) from error
     if token.expires_at is not None and token.expires_at <= options.wall_clock():
         raise _unauthorised("has expired")
-    claim = _CLAIMS[request.path.rpartition("/")[2]]
+    claim = kinds.CLAIMS[kinds.kind_of(request.path)]
     if claim not in token.claims:
         raise ApiError(HTTPStatus.FORBIDDEN, f"The token has no claim {claim!r}")
-    request[_TOKEN] = token
+    request[TOKEN] = token
     return await handler(request)
 
 
@@ -154,7 +168,7 @@ def _unauthorised(detail: str) -> ApiError:
 
 @web.middleware
 async def _check_rate(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    state = request.app[_STATE]
+    state = request.app[STATE]
     wait_seconds = state.rates[request.match_info["workspace"]].admit(state.options.clock())
     if wait_seconds:
         raise ApiError(
@@ -167,45 +181,20 @@ async def _check_rate(request: web.Request, handler: _Handler) -> web.StreamResp
 
 @web.middleware
 async def _check_media_types(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    check_content_type(request.headers.get(hdrs.CONTENT_TYPE))
+    content_type = request.headers.get(hdrs.CONTENT_TYPE)
+    # A request without a body has no type of one.
+    if request.method != hdrs.METH_GET or content_type is not None:
+        check_content_type(content_type)
     check_accept(request.headers.get(hdrs.ACCEPT))
     return await handler(request)
 
 
-async def _new_errand(request: web.Request) -> web.Response:
-    state, body = request.app[_STATE], request[_BODY]
-    attributes = read_new_errand(read_json(body))
-    errand = state.errands.create(
-        attributes,
+async def _handle(effect: vendor.Effect, request: web.Request) -> web.StreamResponse:
+    asked = vendor.Asked(
         workspace=request.match_info["workspace"],
-        area=request[_TOKEN].area,
-        body=body,
-        now=state.options.wall_clock(),
+        area=request[TOKEN].area,
+        body=request[EXCHANGE].body,
+        id=request.match_info.get("id", ""),
+        query=request.query,
     )
-    data = {"type": "c3_new_errands", "id": str(errand.id)}
-    return answer({"data": data}, status=HTTPStatus.CREATED)
-
-
-async def _end_errand(request: web.Request) -> web.Response:
-    state, body = request.app[_STATE], request[_BODY]
-    reference = read_end_errand(read_json(body))["integrationData"]["referenceId"]
-    errand = state.errands.end(
-        workspace=request.match_info["workspace"],
-        reference=reference,
-        body=body,
-        now=state.options.wall_clock(),
-    )
-    if errand is None:
-        raise ApiError(HTTPStatus.NOT_FOUND, f"There is no errand of reference {reference!r}")
-    return answer({"data": {"type": "c3_end_errands", "id": str(errand.id)}})
-
-
-async def _contact_card(request: web.Request) -> web.Response:
-    state = request.app[_STATE]
-    contacts = read_contact_card(read_json(request[_BODY]))
-    card, created = state.cards.merge(
-        request.match_info["workspace"], contacts, state.options.wall_clock()
-    )
-    attributes = {"c3_id": card.id, "contacts": card.contacts()}
-    data = {"type": "c3_contact_cards", "id": str(card.id), "attributes": attributes}
-    return answer({"data": data}, status=HTTPStatus.CREATED if created else HTTPStatus.OK)
+    return take_effect(request, effect, asked)

@@ -20,6 +20,8 @@ import orjson
 from bridge.sandbox.aventa import CallScript, Posted, RunOptions, RunStatistics, run_calls
 from bridge.sandbox.cention import SandboxOptions, create_app
 from bridge.sandbox.daemon import Daemon, DaemonSettings
+from bridge.sandbox.kinds import CARDS, END_ERRANDS, NEW_ERRANDS
+from bridge.sandbox.presets import NO_DOUBT
 from bridge.sandbox.serve import BackgroundServer, free_port, listen_near
 from bridge.sandbox.tokens import make_token
 from bridge.sandbox.verdict import Latency, Snapshot, Verdict, judge, outbox_pending
@@ -36,16 +38,27 @@ DRAIN_SECONDS_BASE: Final = 60.0
 # A call is at most three requests, of which the bridge sends some 15 a second; three times that.
 DRAIN_SECONDS_PER_CALL: Final = 0.6
 CREATIONS_KEPT_MAX: Final = 10_000
+FAULT_RATE: Final = 0.2
+# Until the daemon looks up what became of an errand in doubt, a lost answer would double it.
+FAULTS: Final = {"preset": NO_DOUBT, "rate": FAULT_RATE, "kinds": [NEW_ERRANDS, END_ERRANDS, CARDS]}
 REQUEST_SECONDS_MAX: Final = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class DemoOptions:
-    """What to run: calls is 0 to go on until stopped, rate is calls a second."""
+    """What to run.
+
+    Attributes:
+        calls: how many; 0 to go on until stopped.
+        rate: calls a second.
+        seed: makes the same callers, and the same chances of faults.
+        faults: whether requests fail while calls are posted.
+    """
 
     calls: int
     rate: float
     seed: int
+    faults: bool = False
 
 
 class View(Protocol):
@@ -78,7 +91,8 @@ async def run_demo(options: DemoOptions, view: View, stop: asyncio.Event) -> Dem
     Raises:
         DaemonError: the daemon did not start, or went away.
     """
-    app = create_app(SandboxOptions(workspaces=(WORKSPACE,)))
+    chance = Random(options.seed)  # noqa: S311 - made-up faults, no secrets
+    app = create_app(SandboxOptions(workspaces=(WORKSPACE,), random=chance))
     with (
         TemporaryDirectory(prefix="aventa-bridge-demo-") as folder,
         BackgroundServer(app, listen_near(SANDBOX_PORT)) as sandbox,
@@ -106,6 +120,19 @@ async def run_demo(options: DemoOptions, view: View, stop: asyncio.Event) -> Dem
             problems = (*result.problems, problem, *daemon.last_lines())
             result = dataclasses.replace(result, problems=problems)
     return result
+
+
+async def set_faults(session: aiohttp.ClientSession, sandbox_url: str, faults: Any) -> None:
+    """Put rules or a preset in force at a sandbox; no rules end those in force.
+
+    Raises:
+        aiohttp.ClientResponseError: they are wrong.
+    """
+    url = f"{sandbox_url}/_sandbox/faults"
+    timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS_MAX)
+    body = orjson.dumps(faults)
+    async with session.post(url, data=body, timeout=timeout, raise_for_status=True):
+        pass
 
 
 @contextlib.asynccontextmanager
@@ -147,9 +174,13 @@ class _Demo:
         }
 
     async def run(self, stop: asyncio.Event) -> DemoResult:
+        if self.options.faults:
+            await set_faults(self.session, self.sandbox_url, FAULTS)
         async with _background(self._post_calls()) as posting:
             while not (posting.done() or stop.is_set()):
                 await self._pause(stop, posting)
+        if self.options.faults:
+            await set_faults(self.session, self.sandbox_url, [])
         problems = []
         if self.options.calls and not await self._drain(stop):
             problems.append("Timed out before everything had been delivered")
@@ -244,6 +275,7 @@ class _Demo:
             errands_created=summary["errands"]["created"],
             errands_ended=summary["errands"]["ended"],
             contacts=summary["contacts"],
+            faults=summary["faults"]["by_fault"] if self.options.faults else None,
             pending=None if metrics is None else sum(outbox_pending(metrics).values()),
             answer=Latency.of(self.statistics.latencies),
             creation=Latency.of(self.creations),

@@ -1,4 +1,4 @@
-"""What Cention takes: the vendor's tables for errands, their ends and contact cards.
+"""What Cention takes: the vendor's tables for errands, their ends, contact cards and dirty marks.
 
 Where a table is silent the strict reading was chosen, so that a mistake shows here and not at a
 site. The shape of `c3_end_errands` is cut in the vendor's page; its table is not.
@@ -133,6 +133,9 @@ _END_ERRAND: Final = _document(
     "c3_end_errands", record({"integrationData": required(_END_INTEGRATION)})
 )
 _CONTACT_CARD: Final = _document("c3_contact_cards", record({"contacts": required(_CONTACTS)}))
+_DIRTY_ERRANDS: Final = _document(
+    "c3_dirty_errand_list", record({"errands": required(list_of(integer))})
+)
 
 
 def read_new_errand(document: Any) -> dict[str, Any]:
@@ -166,6 +169,15 @@ def read_contact_card(document: Any) -> dict[str, Any]:
     if not any(contacts.values()):
         raise ApiError(422, Issue("/data/attributes/contacts", "must not be empty"))
     return contacts
+
+
+def read_dirty_errands(document: Any) -> dict[str, Any]:
+    """Return the attributes of a `c3_dirty_errand_list` document that marks errands as changed.
+
+    Raises:
+        ApiError: 422, it is none; every issue is named.
+    """
+    return _read(_DIRTY_ERRANDS, document)
 
 
 def _read(check: Check, document: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import orjson
 from aiohttp import web
 
 MEDIA_TYPE: Final = "application/vnd.api+json"
+_PHRASES: Final[Mapping[int, str]] = {int(status): status.phrase for status in HTTPStatus}
 
 
 class Issue(NamedTuple):
@@ -42,7 +43,7 @@ class ApiError(Exception):
         return answer({"errors": list(self._errors())}, status=self.status, headers=self.headers)
 
     def _errors(self) -> Iterable[dict[str, Any]]:
-        title = HTTPStatus(self.status).phrase
+        title = _PHRASES.get(self.status, f"Status {self.status}")
         for pointer, detail in self.issues:
             error: dict[str, Any] = {"status": str(self.status), "title": title, "detail": detail}
             # Only an unprocessable document has a place in it to point at.
@@ -93,6 +94,21 @@ def check_accept(value: str | None) -> None:
     )
     if instances and not plain:
         raise ApiError(406, f"Accept must list {MEDIA_TYPE} without parameters")
+
+
+def sparse(query: Mapping[str, str], kind: str, known: frozenset[str]) -> frozenset[str]:
+    """Return the fields that a request asks for ("Sparse Fieldsets"); all where it names none.
+
+    Raises:
+        ApiError: 400, it names one that there is not.
+    """
+    asked = query.get(f"fields[{kind}]")
+    if asked is None:
+        return known
+    fields = frozenset(name for name in asked.split(",") if name)
+    if unknown := sorted(fields - known):
+        raise ApiError(400, f"fields[{kind}] names what is no field: {', '.join(unknown)}")
+    return fields
 
 
 def read_json(body: bytes) -> Any:

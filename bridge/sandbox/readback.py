@@ -1,28 +1,39 @@
 """The sandbox's own pages under `/_sandbox`: what it was sent, in JSON; no token is asked for.
 
-| page | shows |
+| page | does |
 | --- | --- |
-| `GET /errands` | errands, the oldest first; `?after=<id>` only those with a higher id |
-| `GET /contacts` | contact cards, the oldest first |
-| `GET /requests` | every request under /s/; `?after=<sequence>` only later ones |
-| `GET /summary` | counts, and each reference's steps in order; `?references=0` leaves these out |
-| `GET /token` | a token; `?claims=a,b&area=x&ttl=3600` (seconds; negative: expired already) |
-| `DELETE /` | forgets all of it |
+| `GET /errands` | shows errands, the oldest first; `?after=<id>` only those with a higher id |
+| `GET /contacts` | shows contact cards, the oldest first |
+| `GET /requests` | shows every request under /s/; `?after=<sequence>` only later ones |
+| `GET /summary` | shows counts, and each reference's steps in order, unless `?references=0` |
+| `GET /token` | gives a token; `?claims=a,b&area=x&ttl=3600` (seconds; negative: expired already) |
+| `POST /errands` | makes an errand that came in by e-mail, of any of `workspace`, `area`, `name`, |
+| | `from`, `subject`, `body` |
+| `POST /ratings` | makes a Facebook rating, of any of `workspace`, `message`, `rating`, |
+| | `reviewerId`, `reviewerName` |
+| `POST /faults` | puts an array of rules (`bridge.sandbox.faults`) in force and ends all others, |
+| | or a preset: `{"preset": "mixed", "rate": 0.2}` (`bridge.sandbox.presets`) |
+| `GET /faults` | shows the rules in force, how often each struck, and how often any has |
+| `DELETE /faults` | ends them; what they delayed is still done |
+| `DELETE /` | forgets all of it: what was sent, the faults, and what they delayed |
 """
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from itertools import takewhile
 from typing import Any, Final, Protocol, TypeVar
 
 import orjson
 from aiohttp import web
 
+from bridge.sandbox import controls
+from bridge.sandbox.jsonapi import ApiError
+from bridge.sandbox.keys import STATE
 from bridge.sandbox.state import SandboxState
 from bridge.sandbox.tokens import ALL_CLAIMS, make_token
 
 DEFAULT_TTL_SECONDS: Final = 3600
 
-_STATE: Final = web.AppKey("readback_state", SandboxState)
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class _Shown(Protocol):
@@ -34,40 +45,53 @@ _ShownT = TypeVar("_ShownT", bound=_Shown)
 
 def create_readback(state: SandboxState) -> web.Application:
     """Return the pages as an application, to be put under a prefix."""
-    app = web.Application()
-    app[_STATE] = state
+    app = web.Application(middlewares=[_answer_errors])
+    app[STATE] = state
     app.router.add_get("/errands", _errands)
     app.router.add_get("/contacts", _contacts)
     app.router.add_get("/requests", _requests)
     app.router.add_get("/summary", _summary)
     app.router.add_get("/token", _token)
+    app.router.add_post("/errands", controls.make_errand)
+    app.router.add_post("/ratings", controls.make_rating)
+    app.router.add_get("/faults", _faults)
+    app.router.add_post("/faults", controls.set_faults)
+    app.router.add_delete("/faults", controls.clear_faults)
     app.router.add_delete("", _reset)
     return app
 
 
+@web.middleware
+async def _answer_errors(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except ApiError as error:
+        return error.response()
+
+
 async def _errands(request: web.Request) -> web.Response:
     after = _integer(request, "after", 0)
-    newest_first = reversed(request.app[_STATE].errands)
+    newest_first = reversed(request.app[STATE].errands)
     return _list(takewhile(lambda errand: errand.id > after, newest_first))
 
 
 async def _contacts(request: web.Request) -> web.Response:
-    return _list(reversed(list(request.app[_STATE].cards)))
+    return _list(reversed(list(request.app[STATE].cards)))
 
 
 async def _requests(request: web.Request) -> web.Response:
     after = _integer(request, "after", 0)
-    newest_first = reversed(request.app[_STATE].requests)
+    newest_first = reversed(request.app[STATE].requests)
     return _list(takewhile(lambda exchange: exchange.sequence > after, newest_first))
 
 
 async def _summary(request: web.Request) -> web.Response:
     with_references = request.query.get("references", "1") != "0"
-    return _json(request.app[_STATE].summary(with_references=with_references))
+    return _json(request.app[STATE].summary(with_references=with_references))
 
 
 async def _token(request: web.Request) -> web.Response:
-    options = request.app[_STATE].options
+    options = request.app[STATE].options
     claims = request.query.get("claims")
     area = request.query.get("area", options.workspaces[0])
     expires_at = int(options.wall_clock()) + _integer(request, "ttl", DEFAULT_TTL_SECONDS)
@@ -80,8 +104,12 @@ async def _token(request: web.Request) -> web.Response:
     return _json({"token": token, "expires_at": expires_at})
 
 
+async def _faults(request: web.Request) -> web.Response:
+    return _json(request.app[STATE].faults.read_back())
+
+
 async def _reset(request: web.Request) -> web.Response:
-    request.app[_STATE].reset()
+    request.app[STATE].reset()
     return web.Response(status=204)
 
 

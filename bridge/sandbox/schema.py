@@ -7,7 +7,7 @@ names are refused, and so is `null`: what is absent has to be left out.
 import base64
 import binascii
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, NamedTuple
 
 from bridge.sandbox.jsonapi import Issue
@@ -81,6 +81,27 @@ def pattern(expression: str, description: str) -> Check:
     def check(value: Any, pointer: str, issues: list[Issue]) -> None:
         if not isinstance(value, str) or compiled.fullmatch(value) is None:
             issues.append(Issue(pointer, f"must be {description}"))
+
+    return check
+
+
+def one_of(words: Collection[str]) -> Check:
+    """Return a check for one of these words."""
+
+    def check(value: Any, pointer: str, issues: list[Issue]) -> None:
+        if not isinstance(value, str) or value not in words:
+            issues.append(Issue(pointer, f"must be one of {', '.join(words)}"))
+
+    return check
+
+
+def between(least: float, most: float) -> Check:
+    """Return a check for a number, both ends included; `true` is none."""
+
+    def check(value: Any, pointer: str, issues: list[Issue]) -> None:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not least <= value <= most:
+            issues.append(Issue(pointer, f"must be a number from {least:g} to {most:g}"))
 
     return check
 

@@ -1,29 +1,26 @@
-"""What the sandbox remembers: errands, contact cards, requests, and the rate of each workspace.
+"""What the sandbox remembers: all that it was sent, the faults set, and each workspace's rate.
 
 Everything is bounded: the newest `KEPT_MAX` of each are kept, and of requests and of errands no
 more than have `BODY_BYTES_KEPT_MAX` of bodies.
 """
 
+import asyncio
 import math
 import time
-from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any, Final
 
 import orjson
 
 from bridge.sandbox.contacts import CardFile
+from bridge.sandbox.errands import BODY_BYTES_KEPT_MAX, KEPT_MAX, ErrandBook
+from bridge.sandbox.faults import FaultBook
+from bridge.sandbox.ratings import RatingBook
 
-KEPT_MAX: Final = 200_000
-BODY_BYTES_KEPT_MAX: Final = 256 * 1024 * 1024
-STEPS_PER_REFERENCE_MAX: Final = 100
 RATE_WINDOW_SECONDS: Final = 60.0
-FIRST_ERRAND_ID: Final = 511_055
-
-CREATE: Final = "create"
-END: Final = "end"
-END_REFUSED: Final = "end_refused"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +33,9 @@ class SandboxOptions:
         clock: monotonic seconds, for the rate.
         wall_clock: Unix seconds, for what is shown and for the expiry of tokens.
         token_key: signs tokens with HS256; fixed, so that a token outlives a restart.
+        sleep: waits some seconds, for faults that delay.
+        random: decides whom a fault strikes; seeded, it strikes the same again.
+        sla_delay_seconds: for how long after an errand was made or ended its report has no SLA.
     """
 
     requests_per_minute: int = 1000
@@ -43,46 +43,18 @@ class SandboxOptions:
     clock: Callable[[], float] = time.monotonic
     wall_clock: Callable[[], float] = time.time
     token_key: bytes = b"sandbox"
-
-
-@dataclass(slots=True)
-class Errand:
-    """One errand; `body` is the request that made it, as received. Times are Unix seconds."""
-
-    id: int
-    workspace: str
-    area: str
-    created_at: float
-    reference: str
-    closed: bool
-    body: bytes
-    ended_at: float | None = None
-    end_count: int = 0
-    end_body: bytes = b""
-
-    @property
-    def is_open(self) -> bool:
-        """Whether an end would close it."""
-        return self.ended_at is None and not self.closed
-
-    def read_back(self) -> dict[str, Any]:
-        """Return the errand as the sandbox's own pages show it; attributes as received."""
-        return {
-            "id": str(self.id),
-            "workspace": self.workspace,
-            "area": self.area,
-            "created_at": self.created_at,
-            "ended_at": self.ended_at,
-            "end_count": self.end_count,
-            "closed": self.closed,
-            "attributes": _attributes(self.body),
-            "end_attributes": _attributes(self.end_body) if self.end_body else None,
-        }
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    random: Random = field(default_factory=Random)
+    sla_delay_seconds: float = 60.0
 
 
 @dataclass(slots=True)
 class Exchange:
-    """One request under /s/ and the status it got, None while it is being answered."""
+    """One request under /s/ and what became of it.
+
+    `status` is None while it is being answered, and for ever where it was hung up on; `fault` names
+    what struck it.
+    """
 
     sequence: int
     wall_time: float
@@ -92,6 +64,7 @@ class Exchange:
     headers: tuple[tuple[str, str], ...]
     body: bytes
     status: int | None = None
+    fault: str | None = None
 
     def read_back(self) -> dict[str, Any]:
         """Return the request as the sandbox's own pages show it; a body that is no JSON: null."""
@@ -106,13 +79,10 @@ class Exchange:
             "method": self.method,
             "path": self.path,
             "status": self.status,
+            "fault": self.fault,
             "headers": dict(self.headers),
             "body": body,
         }
-
-
-def _attributes(body: bytes) -> Any:
-    return orjson.loads(body)["data"]["attributes"]
 
 
 class RateWindow:
@@ -174,123 +144,37 @@ class RequestLog:
         self.total = 0
 
 
-@dataclass(slots=True)
-class ErrandBook:
-    """The errands of all workspaces, and what was done for each reference in which order."""
-
-    _errands: OrderedDict[int, Errand] = field(default_factory=OrderedDict)
-    _by_reference: dict[tuple[str, str], list[Errand]] = field(default_factory=dict)
-    _next_id: int = FIRST_ERRAND_ID
-    _body_bytes: int = 0
-    steps: OrderedDict[str, list[str]] = field(default_factory=OrderedDict)
-    created: int = 0
-    ended: int = 0
-
-    def __iter__(self) -> Iterator[Errand]:
-        """Iterate over what is kept, the oldest first."""
-        return iter(self._errands.values())
-
-    def __reversed__(self) -> Iterator[Errand]:
-        """Iterate over what is kept, the newest first."""
-        return reversed(self._errands.values())
-
-    def create(
-        self, attributes: dict[str, Any], *, workspace: str, area: str, body: bytes, now: float
-    ) -> Errand:
-        """Make an errand of a valid request; the same request makes another one.
-
-        Args:
-            attributes: the request's, valid.
-            workspace: where it was sent.
-            area: the token's.
-            body: the request, as received.
-            now: Unix seconds.
-        """
-        reference = attributes.get("integrationData", {}).get("referenceId", "")
-        errand = Errand(
-            id=self._next_id,
-            workspace=workspace,
-            area=area,
-            created_at=now,
-            reference=reference,
-            closed="answer" in attributes,
-            body=body,
-        )
-        self._next_id += 1
-        self.created += 1
-        self._errands[errand.id] = errand
-        self._body_bytes += len(body)
-        if reference:
-            self._by_reference.setdefault((workspace, reference), []).append(errand)
-            self._note(reference, CREATE)
-        while len(self._errands) > KEPT_MAX or self._body_bytes > BODY_BYTES_KEPT_MAX:
-            self._evict()
-        return errand
-
-    def end(self, *, workspace: str, reference: str, body: bytes, now: float) -> Errand | None:
-        """End the newest open errand of a reference.
-
-        Where none is open the newest that there is answers for it, since to repeat an end is
-        harmless; where there is none at all the end is refused with None.
-        """
-        errands = self._by_reference.get((workspace, reference))
-        if not errands:
-            self._note(reference, END_REFUSED)
-            return None
-        errand = next((item for item in reversed(errands) if item.is_open), errands[-1])
-        if errand.is_open:
-            errand.ended_at = now
-            errand.end_body = body
-            self.ended += 1
-        errand.end_count += 1
-        self._note(reference, END)
-        return errand
-
-    def clear(self) -> None:
-        """Forget every errand; ids go on growing."""
-        self._errands.clear()
-        self._by_reference.clear()
-        self.steps.clear()
-        self.created = self.ended = self._body_bytes = 0
-
-    def _note(self, reference: str, step: str) -> None:
-        steps = self.steps.setdefault(reference, [])
-        if len(steps) < STEPS_PER_REFERENCE_MAX:
-            steps.append(step)
-        if len(self.steps) > KEPT_MAX:
-            self.steps.popitem(last=False)
-
-    def _evict(self) -> None:
-        _, errand = self._errands.popitem(last=False)
-        self._body_bytes -= len(errand.body)
-        if errand.reference:
-            # Errands of one reference are in order of age, so the oldest of all is its first.
-            errands = self._by_reference[errand.workspace, errand.reference]
-            errands.pop(0)
-            if not errands:
-                del self._by_reference[errand.workspace, errand.reference]
-
-
 class SandboxState:
     """All that the sandbox remembers."""
 
     def __init__(self, options: SandboxOptions) -> None:
         self.options = options
         self.errands = ErrandBook()
+        self.ratings = RatingBook()
         self.cards = CardFile(KEPT_MAX)
         self.requests = RequestLog()
+        self.faults = FaultBook(options.random)
+        self.late_effects: set[asyncio.Task[None]] = set()
         self.rates: dict[str, RateWindow] = {}
         self.reset()
 
     def reset(self) -> None:
         """Forget everything; ids go on growing, as Cention never gives one twice."""
         self.errands.clear()
+        self.ratings.clear()
         self.cards.clear()
         self.requests.clear()
+        self.faults.reset()
+        self.cancel_late_effects()
         self.rates = {
             workspace: RateWindow(self.options.requests_per_minute)
             for workspace in self.options.workspaces
         }
+
+    def cancel_late_effects(self) -> None:
+        """Let what was to be done later never be done."""
+        for task in self.late_effects:
+            task.cancel()
 
     def summary(self, *, with_references: bool) -> dict[str, Any]:
         """Return the counts, and what was done for each reference in which order."""
@@ -302,6 +186,7 @@ class SandboxState:
             },
             "errands": {"created": self.errands.created, "ended": self.errands.ended},
             "contacts": len(self.cards),
+            "faults": self.faults.summary(),
         }
         if with_references:
             summary["references"] = self.errands.steps

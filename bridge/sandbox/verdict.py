@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
-from bridge.sandbox.state import CREATE, END, END_REFUSED
+from bridge.sandbox.errands import CREATE, END, END_REFUSED
 
 REFERENCES_NAMED_MAX: Final = 10
 
@@ -54,6 +54,7 @@ class Snapshot:
     Attributes:
         elapsed_seconds: since the first call.
         calls_wanted: 0 where it goes on until it is stopped.
+        faults: how often each fault struck, None where none were asked for.
         pending: deliveries that wait in the daemon's outbox, None where that isn't known.
         answer: latency of the 202.
         creation: latency from the event that makes an errand to the errand.
@@ -66,6 +67,7 @@ class Snapshot:
     errands_created: int = 0
     errands_ended: int = 0
     contacts: int = 0
+    faults: Mapping[str, int] | None = None
     pending: int | None = None
     answer: Latency = NOT_MEASURED
     creation: Latency = NOT_MEASURED
@@ -79,6 +81,7 @@ class Snapshot:
             ("errands created", str(self.errands_created)),
             ("errands ended", str(self.errands_ended)),
             ("contact cards", str(self.contacts)),
+            *self._fault_rows(),
             ("waiting in the outbox", "?" if self.pending is None else str(self.pending)),
             ("202 after (p50 / p99)", str(self.answer)),
             ("errand after (p50 / p99)", str(self.creation)),
@@ -87,11 +90,19 @@ class Snapshot:
     def line(self) -> str:
         """Return it as one line of text."""
         wanted = f"/{self.calls_wanted}" if self.calls_wanted else ""
+        faults = "" if self.faults is None else f"  faults {sum(self.faults.values())}"
         return (
             f"{self.elapsed_seconds:6.1f} s  calls {self.calls_posted}{wanted}"
             f"  errands {self.errands_created}  ended {self.errands_ended}"
-            f"  contacts {self.contacts}  202 {self.answer}  errand {self.creation}"
+            f"  contacts {self.contacts}{faults}  202 {self.answer}  errand {self.creation}"
         )
+
+    def _fault_rows(self) -> list[tuple[str, str]]:
+        if self.faults is None:
+            return []
+        named = ", ".join(f"{count} x {name}" for name, count in self.faults.items())
+        struck = f"{sum(self.faults.values())}: {named}" if named else "0"
+        return [("faults struck", struck)]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -94,6 +94,15 @@ def test_a_snapshot_is_put_into_words() -> None:
     assert ("waiting in the outbox", "0") in endless.rows()
 
 
+def test_faults_are_shown_where_they_were_asked_for() -> None:
+    struck = Snapshot(faults={"429": 2, "delay": 1})
+    assert ("faults struck", "3: 2 x 429, 1 x delay") in struck.rows()
+    assert "contacts 0  faults 3  202" in struck.line()
+    assert ("faults struck", "0") in Snapshot(faults={}).rows()
+    assert "faults" not in Snapshot().line()
+    assert "faults struck" not in dict(Snapshot().rows())
+
+
 def test_the_outbox_is_read_from_the_metrics() -> None:
     metrics = (
         "# HELP bridge_outbox_pending Deliveries that wait.\n"

@@ -266,6 +266,7 @@ class TestReadBack:
             "method": "POST",
             "path": "/s/demo/capi/json/c3_new_errands",
             "status": 400,
+            "fault": None,
             "body": None,
         }
         assert [item["sequence"] for item in await read_back(client, "requests?after=1")] == [2]
@@ -289,6 +290,7 @@ class TestReadBack:
             "requests": {"total": 5, "by_status": {"200": 1, "201": 3, "404": 1}},
             "errands": {"created": 2, "ended": 1},
             "contacts": 1,
+            "faults": {"struck": 0, "by_fault": {}},
             "references": {"a": ["create", "end"], "b": ["end_refused", "create"]},
         }
         assert "references" not in await read_back(client, "summary?references=0")

@@ -67,6 +67,25 @@ class TestSandbox:
             process.send_signal(signal.SIGINT)
         assert process.returncode == 0
 
+    def test_what_its_options_ask_for_it_does(self) -> None:
+        options = ["--port", "0", "--json", "--seed", "7", "--sla-delay-seconds", "0"]
+        with subprocess.Popen(  # noqa: S603 - ours
+            [sys.executable, "-c", SANDBOX, *options], stdout=subprocess.PIPE
+        ) as process:
+            assert process.stdout is not None
+            started = json.loads(process.stdout.readline())
+            pages = f"{started['base_url']}/_sandbox"
+            with urllib.request.urlopen(f"{pages}/errands", data=b"{}") as response:  # noqa: S310 - loopback
+                errand = json.load(response)["id"]
+            report = urllib.request.Request(  # noqa: S310 - loopback
+                f"{started['base_url']}/s/demo/capi/json/c3_errand_reports/{errand}",
+                headers={"Authorization": f"Bearer {started['token']}"},
+            )
+            with urllib.request.urlopen(report) as response:  # noqa: S310 - loopback
+                assert json.load(response)["data"]["attributes"]["sla"]["within_sla"] is True
+            process.send_signal(signal.SIGTERM)
+        assert process.returncode == 0
+
     def test_a_taken_port_is_told(self) -> None:
         with listen(0) as taken:
             result = invoke(sandbox, "--port", str(taken.getsockname()[1]))
@@ -127,8 +146,10 @@ class TestDemo:
         outcome: DemoResult | DaemonError,
         *arguments: str,
     ) -> Result:
+        faults = "--faults" in arguments
+
         async def run_demo(options: DemoOptions, view: View, _stop: object) -> DemoResult:
-            assert options == DemoOptions(calls=2, rate=5.0, seed=7)
+            assert options == DemoOptions(calls=2, rate=5.0, seed=7, faults=faults)
             view.open({"events": "http://127.0.0.1:8080/v1/events"})
             view.update(Snapshot(calls_posted=1))
             if isinstance(outcome, DaemonError):
@@ -163,6 +184,18 @@ class TestDemo:
         assert summary["ok"] is True
         assert summary["snapshot"]["answer"] == {"p50": 0.1, "p99": 0.2}
         assert summary["verdict"]["missing"] == []
+
+    def test_faults_are_asked_for_and_summed_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        outcome = DemoResult(
+            snapshot=Snapshot(faults={"503": 4}), verdict=Verdict(calls=2), problems=()
+        )
+        result = self.invoke(monkeypatch, outcome, "--faults")
+        assert result.exit_code == 0
+        assert "4: 4 x 503" in result.stdout
+
+    def test_its_help_says_what_the_faults_leave_out(self) -> None:
+        said = " ".join(invoke(demo, "--help").stdout.split())
+        assert "no doubt whether they were made" in said
 
     def test_a_daemon_that_does_not_start_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
         result = self.invoke(monkeypatch, DaemonError("The daemon ended", ["last line"]))

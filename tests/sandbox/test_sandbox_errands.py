@@ -112,6 +112,7 @@ class TestErrands:
             "ended_at": None,
             "end_count": 0,
             "closed": False,
+            "others": False,
             "attributes": sample("new_errand_request")["data"]["attributes"],
             "end_attributes": None,
         }

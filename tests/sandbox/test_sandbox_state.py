@@ -3,13 +3,17 @@ from typing import Any
 
 import pytest
 
-from bridge.sandbox.state import ErrandBook, Exchange, RateWindow, RequestLog
+from bridge.sandbox.errands import ErrandBook
+from bridge.sandbox.state import Exchange, RateWindow, RequestLog
 
 NOW = 1_700_000_000.0
 
 
 def errand(reference: str) -> dict[str, Any]:
-    return {"msg": {}, "integrationData": {"referenceId": reference}}
+    return {
+        "msg": {},
+        "integrationData": {"referenceId": reference, "deviceId": 1, "extensionId": 2},
+    }
 
 
 def create(book: ErrandBook, reference: str) -> None:
@@ -23,7 +27,7 @@ def request(body: bytes) -> Exchange:
 
 
 def test_the_oldest_errands_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bridge.sandbox.state.KEPT_MAX", 2)
+    monkeypatch.setattr("bridge.sandbox.errands.KEPT_MAX", 2)
     book = ErrandBook()
     for reference in ("a", "b", "b", "c"):
         create(book, reference)
@@ -33,12 +37,13 @@ def test_the_oldest_errands_go(monkeypatch: pytest.MonkeyPatch) -> None:
     assert book.end(workspace="demo", reference="a", body=b"", now=NOW) is None
     assert book.end(workspace="demo", reference="b", body=b"", now=NOW) is not None
     assert (book.created, book.ended) == (4, 1)
+    assert book.dirty("demo") == [errand.id for errand in book]
 
 
 def test_the_oldest_errands_go_where_their_bodies_are_too_large(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bridge.sandbox.state.BODY_BYTES_KEPT_MAX", 200)
+    monkeypatch.setattr("bridge.sandbox.errands.BODY_BYTES_KEPT_MAX", 250)
     book = ErrandBook()
     for reference in ("a", "b", "c", "d"):
         create(book, reference)
@@ -46,7 +51,7 @@ def test_the_oldest_errands_go_where_their_bodies_are_too_large(
 
 
 def test_the_steps_of_one_reference_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bridge.sandbox.state.STEPS_PER_REFERENCE_MAX", 2)
+    monkeypatch.setattr("bridge.sandbox.errands.STEPS_PER_REFERENCE_MAX", 2)
     book = ErrandBook()
     create(book, "a")
     for _ in range(3):

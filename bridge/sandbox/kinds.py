@@ -1,0 +1,30 @@
+"""The types of request that the sandbox takes, and the claim of a token that each asks for."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from bridge.sandbox.tokens import CONTACT_CARDS, CREATE_ERRAND, ERRAND_DATA
+
+NEW_ERRANDS: Final = "c3_new_errands"
+END_ERRANDS: Final = "c3_end_errands"
+CARDS: Final = "c3_contact_cards"
+DIRTY_ERRANDS: Final = "c3_dirty_errand_list"
+REPORTS: Final = "c3_errand_reports"
+DIRTY_RATINGS: Final = "c3_dirty_facebook_ratings"
+RATINGS: Final = "c3_facebook_ratings"
+
+CLAIMS: Final[Mapping[str, str]] = {
+    NEW_ERRANDS: CREATE_ERRAND,
+    END_ERRANDS: CREATE_ERRAND,
+    CARDS: CONTACT_CARDS,
+    DIRTY_ERRANDS: ERRAND_DATA,
+    REPORTS: ERRAND_DATA,
+    DIRTY_RATINGS: ERRAND_DATA,
+    RATINGS: ERRAND_DATA,
+}
+
+
+def kind_of(path: str) -> str:
+    """Return the type in a path `/s/<workspace>/capi/json/<type>[/<id>]`, empty where none is."""
+    parts = path.split("/")
+    return parts[5] if len(parts) > 5 else ""
