@@ -12,23 +12,16 @@ nothing here depends on which event came first; only on which events are known:
   true, which is why no order of arrival can make a difference.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Final
 
 from bridge.domain.deliveries import Draft, EndErrand, Kind, NewErrand
 from bridge.domain.events import Agent, CallEvent, EventType
 from bridge.domain.rules import Action
+from bridge.domain.spans import SECOND_US, Creation, Mark, Span, later, merged, with_event
 
 HOUR_US: Final = 3_600_000_000
-SECOND_US: Final = 1_000_000
-# The nodes of a phone system may disagree on the time by this much: an end that seems to be earlier
-# than its answer by less is still the end of that answer.
-CLOCK_SKEW_US: Final = 60 * SECOND_US
-_CALLBACKS: Final = frozenset({EventType.CALLBACK_REQUESTED, EventType.VOICEMAIL_LEFT})
-_RINGING: Final = frozenset(
-    {EventType.CALL_QUEUED, EventType.CALL_ANSWERED, EventType.CALL_TRANSFERRED}
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,94 +32,6 @@ class CallPolicy:
     settle_us: int = 10 * SECOND_US
     stale_after_us: int = 12 * HOUR_US
     journal_us: int = 30 * 24 * HOUR_US
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """The latest of its kind: ordered by when it happened, then by when it came."""
-
-    at_us: int
-    order: int
-    agent: Agent | None = None
-    text: str = ""
-
-
-def _later(one: Mark | None, other: Mark | None) -> Mark | None:
-    if one is None or other is None:
-        return one or other
-    return max(one, other, key=lambda mark: (mark.at_us, mark.order))
-
-
-def _earlier(one: int | None, other: int | None) -> int | None:
-    if one is None or other is None:
-        return other if one is None else one
-    return min(one, other)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Creation:
-    """An errand that an event asked for.
-
-    `draft` is there until it is emitted; `end` is the last end that was.
-    """
-
-    message_id: str
-    reference_id: str
-    route: str
-    has_agent: bool
-    default_agent: Agent | None = None
-    draft: NewErrand | None = None
-    end: EndErrand | None = None
-    end_is_skipped: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
-    """What is known of one run of events."""
-
-    first_us: int
-    last_us: int
-    rings: bool = False
-    answered_us: int | None = None
-    is_abandoned: bool = False
-    awaits_callback: bool = False
-    ended: Mark | None = None
-    closing: Mark | None = None
-    dialed: Mark | None = None
-    agent: Mark | None = None
-    known: Mapping[str, Mark] = field(default_factory=dict)
-    creations: tuple[Creation, ...] = ()
-    is_counted: bool = False
-    is_stale: bool = False
-
-    @property
-    def is_active(self) -> bool:
-        """Whether a caller is believed to be on the line."""
-        return self.rings and self.ended is None and not (self.is_abandoned or self.is_stale)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it was answered and ended after that, or somebody rang back and got through."""
-        if self.dialed is not None:
-            return True
-        if self.answered_us is None or self.closing is None:
-            return False
-        return self.closing.at_us >= self.answered_us - CLOCK_SKEW_US
-
-    @property
-    def awaits_settling(self) -> bool:
-        """Whether it ended without an answer, and an answer may still be on its way."""
-        return (
-            self.ended is not None
-            and self.answered_us is None
-            and not self.awaits_callback
-            and not self.is_counted
-        )
-
-    def recall(self, name: str) -> str:
-        """Return the latest value known of a field, or nothing."""
-        mark = self.known.get(name)
-        return mark.text if mark else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,21 +77,6 @@ class Asked:
     default_agent: Agent | None = None
 
 
-_REMEMBERED: Final = (
-    "caller_name",
-    "cuid",
-    "queue_name",
-    "queue_number",
-    "dest_msisdn",
-    "paging_number",
-    "paging_name",
-    "link",
-    "comment",
-    "call_reason",
-    "appointment_timestamp",
-)
-
-
 def fold(
     thread: Thread,
     event: CallEvent,
@@ -202,7 +92,7 @@ def fold(
     give the same answer.
     """
     near = [span for span in thread.spans if _is_near(span, event.occurred_us, policy)]
-    span = _with_event(_merged(near, event.occurred_us), event, thread.arrivals)
+    span = with_event(merged(near, event.occurred_us), event, thread.arrivals)
     span = _with_actions(span, event, ask(span), thread.arrivals)
     far = [one for one in thread.spans if one not in near]
     drafts: list[Draft] = []
@@ -223,71 +113,16 @@ def _is_near(span: Span, at_us: int, policy: CallPolicy) -> bool:
     return span.first_us - policy.reuse_after_us <= at_us <= span.last_us + policy.reuse_after_us
 
 
-def _merged(spans: list[Span], at_us: int) -> Span:
-    """Return the spans as one; an event between two runs shows that they were one."""
-    if not spans:
-        return Span(first_us=at_us, last_us=at_us)
-    first, *others = spans
-    for other in others:
-        known = dict(first.known)
-        for name, mark in other.known.items():
-            known[name] = _later(known.get(name), mark) or mark
-        first = Span(
-            first_us=min(first.first_us, other.first_us),
-            last_us=max(first.last_us, other.last_us),
-            rings=first.rings or other.rings,
-            answered_us=_earlier(first.answered_us, other.answered_us),
-            is_abandoned=first.is_abandoned or other.is_abandoned,
-            awaits_callback=first.awaits_callback or other.awaits_callback,
-            ended=_later(first.ended, other.ended),
-            closing=_later(first.closing, other.closing),
-            dialed=_later(first.dialed, other.dialed),
-            agent=_later(first.agent, other.agent),
-            known=known,
-            creations=first.creations + other.creations,
-            is_counted=first.is_counted or other.is_counted,
-            is_stale=first.is_stale and other.is_stale,
-        )
-    return first
-
-
-def _with_event(span: Span, event: CallEvent, order: int) -> Span:
-    at_us = event.occurred_us
-    known = dict(span.known)
-    texts = {name: getattr(event, name) for name in _REMEMBERED}
-    texts["caller"] = event.caller.msisdn
-    texts["caller_text"] = event.caller_text
-    for name, text in texts.items():
-        if text:
-            mark = Mark(at_us, order, text=text)
-            known[name] = _later(known.get(name), mark) or mark
-    agent = Mark(at_us, order, event.agent) if event.agent else None
-    return replace(
-        span,
-        first_us=min(span.first_us, at_us),
-        last_us=max(span.last_us, at_us),
-        rings=span.rings or event.type in _RINGING,
-        answered_us=_earlier(
-            span.answered_us, at_us if event.type is EventType.CALL_ANSWERED else None
-        ),
-        is_abandoned=span.is_abandoned or event.type is EventType.CALL_ABANDONED,
-        awaits_callback=span.awaits_callback or event.type in _CALLBACKS,
-        agent=_later(span.agent, agent),
-        known=known,
-        is_stale=False,
-    )
-
-
 def _with_actions(span: Span, event: CallEvent, asked: Asked, order: int) -> Span:
     dialed = event.dialed_number if event.type.is_outbound else ""
     mark = Mark(event.occurred_us, order, event.agent, dialed)
     if event.type is EventType.CALL_ENDED:
-        span = replace(span, ended=_later(span.ended, mark))
+        span = replace(span, ended=later(span.ended, mark))
     if Action.END_ERRAND in asked.actions:
         if not event.type.is_outbound:
-            span = replace(span, closing=_later(span.closing, mark))
+            span = replace(span, closing=later(span.closing, mark))
         elif event.outcome == "completed":
-            span = replace(span, dialed=_later(span.dialed, mark))
+            span = replace(span, dialed=later(span.dialed, mark))
     if Action.CREATE_ERRAND in asked.actions and asked.errand is not None and not span.creations:
         creation = Creation(
             message_id=asked.errand.message_id,
@@ -361,9 +196,9 @@ def _ended(creation: Creation, call: list[Span]) -> Creation:
     """
     closing = dialed = latest = None
     for span in call:
-        closing = _later(closing, _later(span.closing, span.dialed))
-        dialed = _later(dialed, span.dialed)
-        latest = _later(latest, span.agent)
+        closing = later(closing, later(span.closing, span.dialed))
+        dialed = later(dialed, span.dialed)
+        latest = later(latest, span.agent)
     named = (closing.agent if closing else None) or (latest.agent if latest else None)
     agent = named or creation.default_agent
     if agent is None or not creation.has_agent:

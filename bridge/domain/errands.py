@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
 
-from bridge.domain.calls import Asked, Span
+from bridge.domain.calls import Asked
 from bridge.domain.contacts import Card, Claim
 from bridge.domain.deliveries import Integration, NewErrand
 from bridge.domain.events import Agent, CallEvent
 from bridge.domain.msisdn import NumberStatus
 from bridge.domain.routes import Route, RouteTable
 from bridge.domain.rules import WHAT, Action, Rule, RuleBook
+from bridge.domain.spans import Span
 
 MARKER: Final = "ref: "
 

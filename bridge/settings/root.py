@@ -7,11 +7,12 @@ from zoneinfo import ZoneInfo
 from pydantic import Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from bridge.domain.calls import HOUR_US, SECOND_US, CallPolicy
+from bridge.domain.calls import HOUR_US, CallPolicy
 from bridge.domain.errands import Guide
 from bridge.domain.msisdn import NumberStatus, PhoneNumber, read_number
 from bridge.domain.routes import DEFAULT_ROUTE, Route, RouteTable
 from bridge.domain.rules import DEFAULT_RULES, RuleBook
+from bridge.domain.spans import SECOND_US
 from bridge.settings.sections import (
     AdminSettings,
     AgentSettings,

@@ -19,10 +19,11 @@ from typing import Any, Final
 import phonenumbers
 from sqlalchemy import ColumnElement, Connection, Engine, delete, select, update
 
-from bridge.domain.calls import Mark, Span, Thread
+from bridge.domain.calls import Thread
 from bridge.domain.contacts import CHANNELS, Card, keys_of
 from bridge.domain.deliveries import EndErrand, Kind, State
 from bridge.domain.msisdn import read_number
+from bridge.domain.spans import Mark, Span
 from bridge.ports import CallKey
 from bridge.storage import tables
 from bridge.storage.codecs import decode, encode

@@ -6,8 +6,9 @@ from typing import Final
 
 from sqlalchemy import Connection, delete, select, update
 
-from bridge.domain.calls import Span, Thread
+from bridge.domain.calls import Thread
 from bridge.domain.deliveries import STOPPED_STATES, Kind, State
+from bridge.domain.spans import Span
 from bridge.ports import CallKey
 from bridge.storage import tables
 from bridge.storage.codecs import decode, encode
