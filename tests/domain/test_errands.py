@@ -4,7 +4,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from call_world import DESK, GUIDE, NOW_US, ROUTE, World, event
+from call_world import DESK, GUIDE, ROUTE, World, event
 
 from bridge.domain.deliveries import NewErrand
 from bridge.domain.errands import Guide, claim, marker, message_id
@@ -152,7 +152,6 @@ def test_the_desk_of_the_creating_event_is_the_errands() -> None:
     errand = created(ANSWERED)
     assert errand.integration is not None
     assert errand.integration.agent == DESK
-    assert NOW_US > 0
 
 
 SAMPLE = json.loads(
