@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from bench import GUIDE, ROUTE, Bench, bench, document
+from sqlalchemy import text
 
 from bridge.domain.outcomes import Failure, Reply
 from bridge.domain.routes import RouteTable
@@ -346,3 +347,22 @@ async def test_a_shut_route_is_probed_with_one_delivery_at_a_time(tmp_path: Path
         before = len(on.sender.sent)
         await on.turn(61)
         assert len(on.sender.sent) == before + 1
+
+
+async def test_a_dead_letter_of_a_route_that_is_gone_is_replayed_by_the_default(
+    tmp_path: Path,
+) -> None:
+    async with bench(tmp_path) as on:
+        sales = replace(ROUTE, name="sales", queue_names=frozenset({"EHS"}))
+        guide = replace(GUIDE, routes=RouteTable((sales,), ROUTE))
+        on.ingest.policy = replace(on.ingest.policy, guide=guide)
+        await on.take(CALL[0])
+        with on.engine.begin() as connection:
+            connection.execute(text("UPDATE outbox SET state = 'dead'"))
+        await on.dispatcher.recover()
+        with on.engine.begin() as connection:
+            (row,) = queries.dead_letters(connection)
+            repairs.replay(connection, [row["id"]], on.clock.now_us())
+        on.start()
+        await on.turn(3)
+        assert states(on) == {"new_errand": "delivered"}

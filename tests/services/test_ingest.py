@@ -113,3 +113,18 @@ async def test_what_is_wrong_is_named_by_its_place(
         with pytest.raises(InvalidEvent) as caught:
             on.ingest.admit(document("call.answered", **given), source="aventa")
         assert [issue.pointer for issue in caught.value.issues] == [pointer]
+
+
+async def test_a_large_batch_is_kept_in_several_commits(tmp_path: Path) -> None:
+    async with bench(tmp_path) as on:
+        sizes: list[int] = []
+        submit_all = on.writer.submit_all
+
+        async def counted(handler: Any, items: Any) -> Any:
+            sizes.append(len(items))
+            return await submit_all(handler, items)
+
+        on.writer.submit_all = counted  # type: ignore[method-assign]  # to see what is asked of it
+        receipts = await on.take(*(document("call.queued", f"r{number}") for number in range(600)))
+        assert sizes == [250, 250, 100]
+        assert len(receipts) == 600

@@ -1,10 +1,14 @@
+from dataclasses import replace
 from pathlib import Path
 
 from bench import bench, document
 
+from bridge.domain.calls import CallPolicy
+from bridge.services.upkeep import Retention
 from bridge.storage import queries
 
 DAY_S = 86_400.0
+DAY_US = 86_400_000_000
 
 
 async def test_a_call_that_nobody_answered_counts_as_abandoned_after_settling(
@@ -52,3 +56,22 @@ async def test_the_journal_and_finished_calls_go_after_their_time(tmp_path: Path
         await on.upkeep.purge()
         with on.engine.connect() as connection:
             assert queries.story(connection, "r1")["events"] == []
+
+
+async def test_a_call_stays_for_as_long_as_an_event_can_still_reach_it(tmp_path: Path) -> None:
+    async with bench(tmp_path) as on:
+        on.ingest.policy = replace(
+            on.ingest.policy, calls=CallPolicy(journal_us=DAY_US), journal_days=1
+        )
+        on.upkeep.retention = Retention(journal_days=1)
+        await on.take(document("call.answered"), document("call.abandoned"))
+        on.clock.advance(DAY_S + 600)
+        await on.upkeep.close_calls()
+        await on.upkeep.purge()
+        late = {"occurredAt": "2026-09-21T15:00:00Z"}
+        await on.take(
+            document("call.answered", eventId="again") | late, document("call.ended") | late
+        )
+        with on.engine.connect() as connection:
+            pending = queries.figures(connection).pending
+        assert (pending["new_errand"], pending["end_errand"]) == (1, 1)
