@@ -11,7 +11,9 @@ import aiohttp
 from sqlalchemy import Engine
 
 from bridge.app import wiring
-from bridge.cention.client import CentionSender, open_session
+from bridge.cention.client import CentionSender
+from bridge.cention.exchange import Exchange, open_session
+from bridge.cention.reading import CentionReader
 from bridge.domain.errors import StoreError, StoreUnavailable
 from bridge.inbound import openapi
 from bridge.inbound.events import EventsEndpoint
@@ -21,9 +23,11 @@ from bridge.ops.clock import SystemClock, SystemEntropy
 from bridge.ops.health import Dependency, create_admin_app
 from bridge.ops.metrics import BridgeMetrics, StoreCollector, StoreFigures
 from bridge.ports import Transaction
-from bridge.services.dispatch import Dispatcher, upstreams_of
+from bridge.services.dispatch import Dispatcher
 from bridge.services.ingest import Ingest
+from bridge.services.reconcile import Reconciler
 from bridge.services.upkeep import Upkeep
+from bridge.services.verdicts import Verdicts
 from bridge.settings import Settings, SettingsError
 from bridge.storage import queries
 from bridge.storage.failures import translated
@@ -33,6 +37,8 @@ from bridge.storage.writer import SharedCommit
 FIGURES_EVERY_S: Final = 1.0
 # Counting a large backlog takes time; it may take this part of it at most.
 FIGURES_SHARE: Final = 0.05
+# When the store is broken, whoever waits has been refused, and only has to be told so.
+LAST_ANSWERS_S: Final = 1.0
 Load = Callable[[], Settings]
 
 
@@ -51,7 +57,9 @@ class Bridge:
         self._figures_next_s = 0.0
         self._metrics.registry.register(self._figures)
         self._metrics.tokens(wiring.token_expiries(settings))
-        self._writer = SharedCommit(engine, on_commit=self._metrics.committed)
+        self._writer = SharedCommit(
+            engine, on_commit=self._metrics.committed, on_broken=self._break_off
+        )
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -64,6 +72,8 @@ class Bridge:
         Raises:
             OSError: an address can't be listened on.
             StoreUnavailable: the store can't be written at the start.
+            StoreBroken, StoreUnusable: the store must not be written any more, as
+                `storage.failures` says.
         """
         self._writer.start()
         async with open_session() as session:
@@ -88,7 +98,9 @@ class Bridge:
 
     def _wire(self, session: aiohttp.ClientSession) -> None:
         settings, clock = self._settings, self._clock
-        self._sender = CentionSender(session, clock, wiring.cention_options(settings))
+        exchange = Exchange(session, clock)
+        self._sender = CentionSender(exchange, wiring.cention_options(settings))
+        self._reader_of_reports = CentionReader(exchange, wiring.reading_options(settings))
         self._dispatcher = Dispatcher(
             writer=self._writer,
             sender=self._sender,
@@ -97,8 +109,19 @@ class Bridge:
             meter=self._metrics,
             log=self._log,
             policy=wiring.dispatch_policy(settings),
-            upstreams=upstreams_of(wiring.scopes(settings), settings.cention.requests_per_minute),
+            upstreams=wiring.upstreams(settings),
         )
+        self._reconciler = Reconciler(
+            writer=self._writer,
+            reader=self._reader_of_reports,
+            clock=clock,
+            log=self._log,
+            dispatch=self._dispatcher,
+            verdicts=Verdicts(clock, self._dispatcher.recorder),
+            policy=wiring.lookup_policy(settings),
+        )
+        self._dispatcher.on_doubt = self._reconciler.wake
+        self._show_breakers()
         self._ingest = Ingest(
             writer=self._writer,
             clock=clock,
@@ -123,9 +146,17 @@ class Bridge:
             retention=wiring.retention(settings),
         )
 
+    def _show_breakers(self) -> None:
+        for channel in self._dispatcher.channels:
+            self._metrics.breaker(channel.upstream.label, channel.breaker.state)
+
     async def _serve(self) -> None:
         async with asyncio.TaskGroup() as group:
-            background = [group.create_task(self._upkeep.run()), group.create_task(self._watch())]
+            background = [
+                group.create_task(self._upkeep.run()),
+                group.create_task(self._reconciler.run()),
+                group.create_task(self._watch()),
+            ]
             group.create_task(self._dispatcher.run())
             await self._stopping.wait()
             systemd.notify("STOPPING=1")
@@ -134,12 +165,25 @@ class Bridge:
                 task.cancel()
             self._dispatcher.refuse_work()
 
+    def _break_off(self) -> None:
+        """End at once: what comes of a delivery can't be recorded any more."""
+        self._log.error("the store can't be written any more", reason=str(self._writer.failure))
+        self._breaking = asyncio.ensure_future(self._dispatcher.stop(0.0))
+        self.stop()
+
     async def _shut_down(self, door: Listener, admin: Listener) -> None:
         await door.stop_accepting()
-        await door.close()
+        if self._writer.failure is None:
+            await door.close()
+        else:
+            with contextlib.suppress(TimeoutError):
+                async with self._clock.timeout(LAST_ANSWERS_S):
+                    await door.close()
         left = await self._dispatcher.stop(self._settings.delivery.shutdown_seconds)
         await self._writer.close()
         await admin.close()
+        if self._writer.failure is not None:
+            raise self._writer.failure
         if self._stopping.is_set():
             self._log.info("stopped", left_in_flight=left)
 
@@ -175,10 +219,10 @@ class Bridge:
         self._settings = settings
         self._ingest.policy = wiring.ingest_policy(settings)
         self._sender.options = wiring.cention_options(settings)
-        self._dispatcher.reconfigure(
-            wiring.dispatch_policy(settings),
-            upstreams_of(wiring.scopes(settings), settings.cention.requests_per_minute),
-        )
+        self._reader_of_reports.options = wiring.reading_options(settings)
+        self._dispatcher.reconfigure(wiring.dispatch_policy(settings), wiring.upstreams(settings))
+        self._reconciler.policy = wiring.lookup_policy(settings)
+        self._show_breakers()
         self._endpoint.doorkeeper = wiring.doorkeeper(settings)
         self._upkeep.retention = wiring.retention(settings)
         self._metrics.tokens(wiring.token_expiries(settings))
@@ -199,6 +243,9 @@ class Bridge:
         if last is not None:
             is_answering = last.failure is None and last.status < 500
             cention["lastStatus"] = last.failure.value if last.failure else last.status
+        breakers = {one.upstream.label: one.breaker.state for one in self._dispatcher.channels}
+        cention["breakers"] = {label: state.name.lower() for label, state in breakers.items()}
+        is_answering = is_answering and not any(breakers.values())
         try:
             await self._refresh()
         except StoreError:

@@ -6,16 +6,21 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, NoReturn
 
 from sqlalchemy import Engine
 
 from bridge.app.daemon import Bridge, Load
-from bridge.domain.errors import StoreError, StoreUnavailable
+from bridge.domain.errors import StoreBroken, StoreError, StoreUnavailable, StoreUnusable
 from bridge.ops import logs
 from bridge.settings import Settings, SettingsError, load_settings
+from bridge.storage.checkpoints import settle
 from bridge.storage.engine import DaemonLock, open_engine, open_reader
 from bridge.storage.schema import prepare
+from bridge.storage.soundness import is_damaged
+
+# How long the store may be looked through for damage: well within the watchdog's 30 seconds.
+CHECK_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +44,9 @@ class Sources:
 def run(sources: Sources) -> int:
     """Run the daemon until a signal ends it; return the exit code.
 
-    0: ended in order. 1: something broke that may pass (a full disk, an address in use): start it
-    again. 2: settings or store are not right, and a person has to change something.
+    0: ended in order. 1: something broke that may pass (an address in use, a disk that failed to
+    sync or to read): start it again. 2: settings or store are not right, or the store is damaged,
+    and a person has to change something.
     """
     try:
         settings = sources.load()
@@ -54,6 +60,7 @@ def run(sources: Sources) -> int:
         engine = open_engine(settings.store.url)
         lock = DaemonLock(settings.store.url)
         prepare(engine)
+        settle(engine)
         reader = open_reader(settings.store.url)
     except StoreError as error:
         sys.stderr.write(f"{error}\n")
@@ -68,7 +75,10 @@ def run(sources: Sources) -> int:
 
 def _run_loop(settings: Settings, engine: Engine, reader: Engine, log: Any, load: Load) -> int:
     async def main() -> None:
-        await Bridge(settings, engine, reader, log).run(load)
+        try:
+            await Bridge(settings, engine, reader, log).run(load)
+        except (StoreBroken, StoreUnusable) as error:
+            _leave(error, settings.store.url, log)
 
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -81,6 +91,16 @@ def _run_loop(settings: Settings, engine: Engine, reader: Engine, log: Any, load
         log.error("the bridge can't go on", exc_info=error)  # noqa: TRY400 - texts may quote callers
         return 1
     return 0
+
+
+def _leave(error: StoreError, url: str, log: Any) -> NoReturn:
+    """End as a crash would: a store that is closed in order is written and synced once more."""
+    code = 1
+    if isinstance(error, StoreUnusable):
+        is_bad = is_damaged(url, CHECK_S)
+        log.error("the store was looked through", is_damaged=is_bad, is_started_again=not is_bad)
+        code = 2 if is_bad else 1
+    os._exit(code)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -3,13 +3,18 @@
 from typing import Final
 
 from bridge.cention.client import CentionOptions
+from bridge.cention.reading import ReadingOptions
 from bridge.domain.jwt import read_claims
+from bridge.domain.routes import DEFAULT_ROUTE
 from bridge.inbound.auth import Doorkeeper
 from bridge.inbound.server import Place
+from bridge.services.channels import Upstream, upstreams_of
 from bridge.services.ingest import IngestPolicy
+from bridge.services.reconcile import LookupPolicy
 from bridge.services.recording import DispatchPolicy
 from bridge.services.upkeep import Retention
 from bridge.settings import Address, Settings
+from bridge.settings.sections import secret_text
 
 DAY_US: Final = 86_400_000_000
 
@@ -44,6 +49,38 @@ def cention_options(settings: Settings) -> CentionOptions:
     )
 
 
+def lookup_policy(settings: Settings) -> LookupPolicy:
+    """Return what the settings say of looking up what is in doubt."""
+    return LookupPolicy(
+        settle_s=settings.delivery.settle_seconds,
+        is_exclusive=settings.reports.exclusive,
+        routes={scope: frozenset(routes) for scope, routes in scopes(settings).items()},
+    )
+
+
+def reading_options(settings: Settings) -> ReadingOptions:
+    """Return with which token each workspace is read.
+
+    `reports.token` is for `cention.workspace`; another workspace is read with a token of its own.
+    """
+    own = settings.guide().routes.default.scope
+    tokens = settings.tokens()
+    by_scope = {
+        scope: next((tokens[one] for one in sorted(routes) if one in tokens), "")
+        for scope, routes in scopes(settings).items()
+    }
+    by_scope[own] = secret_text(settings.reports.token) or tokens.get(DEFAULT_ROUTE, "")
+    return ReadingOptions(tokens=by_scope, timeout_s=settings.delivery.timeout_seconds)
+
+
+def upstreams(settings: Settings) -> list[Upstream]:
+    """Return where requests go, with the names that metrics give it: the default's is `cention`."""
+    routes = settings.guide().routes
+    labels = {route.scope: f"cention/{route.workspace}" for route in routes.all()}
+    labels[routes.default.scope] = "cention"
+    return upstreams_of(scopes(settings), settings.cention.requests_per_minute, labels)
+
+
 def doorkeeper(settings: Settings) -> Doorkeeper:
     """Return what the settings say of who may post."""
     return Doorkeeper(
@@ -58,6 +95,7 @@ def retention(settings: Settings) -> Retention:
         payload_hours=settings.retention.payload_hours,
         journal_days=settings.retention.journal_days,
         quarantine_days=settings.retention.quarantine_days,
+        refresh_days=settings.contacts.refresh_days,
         calls=settings.call_policy(),
     )
 

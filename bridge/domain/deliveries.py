@@ -20,26 +20,44 @@ class Kind(StrEnum):
         """Whether sending it twice does no more than sending it once."""
         return self in {Kind.END_ERRAND, Kind.CONTACT_CARD}
 
+    @property
+    def makes_errand(self) -> bool:
+        """Whether an errand comes of it."""
+        return self in {Kind.NEW_ERRAND, Kind.WATEMPLATE}
+
 
 class State(StrEnum):
     """Where a delivery stands.
 
     `READY` heads its lane and waits for its time; `BLOCKED` waits for the one before it;
     `SENDING` was on its way when this was written (found so at a start, it is in doubt);
-    `HELD` is in doubt and waits for a person; `DEAD` was refused for good; `PARKED` depends on a
-    dead or held one.
+    `DOUBTFUL` may have arrived, and is being looked up; `HELD` is in doubt and waits for a person;
+    `DEAD` was refused for good; `PARKED` depends on a dead or held one.
     """
 
     READY = "ready"
     BLOCKED = "blocked"
     SENDING = "sending"
+    DOUBTFUL = "doubtful"
     DELIVERED = "delivered"
     HELD = "held"
     DEAD = "dead"
     PARKED = "parked"
 
 
-PENDING_STATES = (State.READY, State.BLOCKED, State.SENDING)
+class Tier(StrEnum):
+    """In which turn a lane's head leaves.
+
+    `LIVE` was accepted a moment ago, `OLD` before that; both have not been tried yet. `LATER` has a
+    time of its own: it was tried before, or a person wants it sent again.
+    """
+
+    LIVE = "live"
+    OLD = "old"
+    LATER = "later"
+
+
+PENDING_STATES = (State.READY, State.BLOCKED, State.SENDING, State.DOUBTFUL)
 STOPPED_STATES = (State.DEAD, State.HELD, State.PARKED)
 
 

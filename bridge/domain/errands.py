@@ -4,18 +4,17 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
-from typing import Any, Final
+from typing import Any
 
 from bridge.domain.calls import Asked
 from bridge.domain.contacts import Card, Claim
 from bridge.domain.deliveries import Integration, NewErrand
 from bridge.domain.events import Agent, CallEvent
+from bridge.domain.markers import marker
 from bridge.domain.msisdn import NumberStatus
 from bridge.domain.routes import Route, RouteTable
 from bridge.domain.rules import WHAT, Action, Rule, RuleBook
 from bridge.domain.spans import Span
-
-MARKER: Final = "ref: "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +34,6 @@ def message_id(event: CallEvent) -> str:
     """Return the errand's id at the sender: from the event alone, so that a retry has the same."""
     digest = hashlib.sha256(f"{event.source}\0{event.event_id}".encode()).hexdigest()
     return f"aventa-{digest[:32]}"
-
-
-def marker(of: str) -> str:
-    """Return the line by which an errand is known again in Cention's reports."""
-    return f"{MARKER}{of}"
 
 
 def consider(event: CallEvent, span: Span, guide: Guide) -> Asked:

@@ -4,8 +4,9 @@
   - `InvalidEvent`: what a caller sent is not a valid event (422)
   - `StoreError`
     - `StoreUnavailable`: it can't be kept now; the caller should come back (503)
-    - `StoreTooNew`: a newer release has migrated this store
-    - `StoreUnusable`: the store can't keep the promise (wrong mode, wrong path, wrong engine)
+      - `StoreBroken`: nor later by this process, which has to end and be started again
+    - `StoreUnusable`: the store can't keep the promise (wrong mode, path or engine, damage)
+      - `StoreTooNew`: a newer release has migrated this store
   - `InvalidTemplate`: a rule's text can't be rendered
 """
 
@@ -49,6 +50,10 @@ class StoreError(BridgeError):
 
 class StoreUnavailable(StoreError):  # noqa: N818 - as above
     """It can't be kept now (disk full, store away, too much in flight); come back later."""
+
+
+class StoreBroken(StoreUnavailable):
+    """This process can't trust what it wrote any more; one that is started anew may."""
 
 
 class StoreUnusable(StoreError):  # noqa: N818 - as above

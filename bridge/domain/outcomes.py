@@ -50,14 +50,25 @@ class Ruling:
 
 
 _BUSY: Final = frozenset({425, 429, 503})
-_UNCLEAR: Final = frozenset({408, 500, 502, 504})
+# 404s in a row after which the workspace is taken for wrong, and not what was sent to it.
+MISSES_MAX: Final = 3
 
 
-def judge(kind: Kind, reply: Reply) -> Ruling:
+def judge(kind: Kind, reply: Reply, *, own_misses: int = 1, misses: int = 0) -> Ruling:
     """Say what a reply means for a delivery of this kind.
 
     Creating an errand is not idempotent and Cention offers no key for it, so whatever leaves open
     whether it was made is in doubt; what may safely be repeated is tried again.
+
+    A 404 may be about the workspace or about what was sent. It is tried again until one of the two
+    is known: three in a row on a route are the workspace's, a delivery's own third is its own.
+
+    Args:
+        kind: what was sent.
+        reply: what came back.
+        own_misses: how many 404 it has had, this one included.
+        misses: how many 404 its route has had, this one included, since an answer that shows that
+            the workspace is right.
     """
     unclear = Verdict.RETRY if kind.is_repeatable else Verdict.IN_DOUBT
     if reply.failure is Failure.NOT_CONNECTED:
@@ -71,6 +82,26 @@ def judge(kind: Kind, reply: Reply) -> Ruling:
         return Ruling(Verdict.UNAUTHORISED)
     if status in _BUSY:
         return Ruling(Verdict.RETRY, pauses_rate=status == 429)
-    if status in _UNCLEAR or status >= 500:
+    if status == 408 or status >= 500:
         return Ruling(unclear)
-    return Ruling(Verdict.REJECTED)
+    return Ruling(_not_found(own_misses, misses) if status == 404 else Verdict.REJECTED)
+
+
+def _not_found(own_misses: int, misses: int) -> Verdict:
+    if misses >= MISSES_MAX:
+        return Verdict.UNAUTHORISED
+    return Verdict.RETRY if own_misses < MISSES_MAX else Verdict.REJECTED
+
+
+def is_failing(reply: Reply) -> bool:
+    """Say whether a reply speaks of an upstream that is not well, whatever was asked of it."""
+    return reply.failure is not None or reply.status == 408 or reply.status >= 500
+
+
+def is_in_order(reply: Reply) -> bool:
+    """Say whether a reply shows that token, right and workspace are what they should be."""
+    return (
+        reply.failure is None
+        and reply.status not in {0, 401, 403, 404, 408, 425, 429}
+        and (reply.status < 500)
+    )

@@ -121,6 +121,12 @@ class BridgeMetrics:
             "Items handled in shared commits.",
             registry=self.registry,
         )
+        self._lookups = Counter(
+            "bridge_lookups",
+            "What came of looking deliveries in doubt up at the upstream.",
+            ["outcome"],
+            registry=self.registry,
+        )
         self._breaker = Gauge(
             "bridge_breaker_state",
             "Circuit breaker: 0 closed, 1 half-open, 2 open.",
@@ -188,6 +194,20 @@ class BridgeMetrics:
         status = reply.failure.value if reply.failure else str(reply.status)
         self._responses.labels(_CENTION, status).inc()
         self._upstream.labels(_CENTION, kind.value).observe(reply.seconds)
+
+    def read(self, what: str, reply: Reply) -> None:
+        """Measure a reading request by its status and time."""
+        status = reply.failure.value if reply.failure else str(reply.status)
+        self._responses.labels(_CENTION, status).inc()
+        self._upstream.labels(_CENTION, what).observe(reply.seconds)
+
+    def lookup(self, outcome: str) -> None:
+        """Count what came of looking a delivery up: found, absent or held."""
+        self._lookups.labels(outcome).inc()
+
+    def breaker(self, upstream: str, state: int) -> None:
+        """Show a circuit breaker: 0 closed, 1 half-open, 2 open."""
+        self._breaker.labels(upstream).set(state)
 
     def delivered(self, kind: Kind, seconds: float) -> None:
         """Measure the time from an event's acceptance to its delivery."""

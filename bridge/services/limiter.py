@@ -3,17 +3,21 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-BURST_MAX: Final = 8
+BURST_MAX: Final = 8.0
 WINDOW_S: Final = 60.0
+_SLACK: Final = 0.04
+# Sums of floating-point numbers may come out a little too large.
+_ROUNDING: Final = 1 - 1e-9
 
 
 @dataclass(slots=True)
 class Pace:
     """A token bucket that starts empty.
 
-    In any window of 60 seconds at most the burst and what flows in leave, so the inflow is what
-    the limit leaves beside the burst. Starting empty keeps that true over a restart: what the
-    process before this one sent has had its share of the window already.
+    In any half-open window of 60 seconds fewer leave than it holds and what flows in together. So
+    what flows in is what the limit leaves beside all but one of those it holds, and that is at
+    least 95 % of the limit. Starting empty keeps it true over a restart: what the process before
+    this one sent has had its share of the window already.
     """
 
     per_minute: int
@@ -22,22 +26,22 @@ class Pace:
     _paused_until_s: float = field(default=0.0, init=False)
 
     @property
-    def burst(self) -> int:
-        """How many may leave at once after a quiet time.
+    def burst(self) -> float:
+        """How many it holds. A part of one beyond the first makes up for waking a little late.
 
         A limit so high that it means "off" is not to be kept from that by small bursts.
         """
-        return max(1, min(BURST_MAX, self.per_minute // 10), self.per_minute // 1000)
+        return max(min(BURST_MAX, 1 + _SLACK * self.per_minute), self.per_minute / 1000)
 
     @property
     def per_second(self) -> float:
         """How many flow in."""
-        return max(self.per_minute - self.burst, 0.95) / WINDOW_S
+        return (self.per_minute + 1 - self.burst) / WINDOW_S * _ROUNDING
 
     def _flow(self, now_s: float) -> None:
         passed_s = max(0.0, now_s - self.now_s)
         self.now_s = max(self.now_s, now_s)
-        self._tokens = min(float(self.burst), self._tokens + passed_s * self.per_second)
+        self._tokens = min(self.burst, self._tokens + passed_s * self.per_second)
 
     def available(self, now_s: float) -> int:
         """Return how many requests may leave now."""

@@ -1,12 +1,12 @@
 """Recording: what came of an attempt is written down, with all that follows from it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from bridge.domain.contacts import Card
 from bridge.domain.deliveries import Kind, State
-from bridge.domain.outcomes import Reply, Ruling, Verdict
+from bridge.domain.outcomes import Reply, Ruling, Verdict, is_in_order
 from bridge.domain.retry import RetryPolicy
 from bridge.ports import (
     Attempt,
@@ -21,6 +21,12 @@ from bridge.ports import (
 )
 
 InDoubtPolicy = Literal["reconcile", "resend", "hold"]
+# What becomes of an errand that may or may not have been made.
+IN_DOUBT: Final = {
+    "reconcile": State.DOUBTFUL,
+    "resend": State.READY,
+    "hold": State.HELD,
+}
 PROBE_US: Final = 60_000_000
 _OUTCOMES: Final = {
     Verdict.DELIVERED: "delivered",
@@ -43,21 +49,29 @@ class DispatchPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """An attempt that is over: what was sent with which token, what came back, what it means."""
+    """An attempt that is over: what was sent with which token, what came back, what it means.
+
+    `scope` is the workspace that it went to.
+    """
 
     parcel: Parcel
     reply: Reply
     ruling: Ruling
     token_mark: str
+    scope: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What was written: the outcome as it is counted, the gates that may hold more now."""
+    """What was written: the outcome as it is counted, the gates that may hold more now.
+
+    `wait_us` is how long until it is tried again; None: it isn't, or not by itself.
+    """
 
     outcome: str
     gates: frozenset[Gate] = frozenset()
     contact: str = ""
+    wait_us: int | None = None
 
 
 class Recorder:
@@ -71,6 +85,16 @@ class Recorder:
         self._entropy = entropy
         self._sender = sender
         self.policy = policy
+        # By scope. Only ever too low, which costs a look-up some reading and nothing else.
+        self._highest: dict[str, int] = {}
+
+    def highest_id(self, scope: str) -> int:
+        """Return the highest id that an errand of a workspace is known to have."""
+        return self._highest.get(scope, 0)
+
+    def saw_id(self, scope: str, errand_id: int) -> None:
+        """Note that there is an errand of this id."""
+        self._highest[scope] = max(errand_id, self.highest_id(scope))
 
     def record(self, tx: Transaction, results: Sequence[Result]) -> list[Recorded]:
         """Write down a commit's results, and move their lanes on."""
@@ -95,42 +119,62 @@ class Recorder:
             self._keep_gate(tx, result, now_us)
             settlements.append(settlement)
             attempts.append(_attempt(result, outcome, now_us))
-            recorded.append(Recorded(outcome, frozenset(gates), contact))
+            wait_us = settlement.due_us - now_us if settlement.tier else None
+            recorded.append(Recorded(outcome, frozenset(gates), contact, wait_us))
+        self._learn_ids(tx, results)
         tx.settle(settlements)
         tx.add_attempts(attempts)
         opened = tx.promote(delivered, now_us) if delivered else set()
         if stopped:
             tx.park(stopped)
-        return [Recorded(one.outcome, one.gates | opened, one.contact) for one in recorded]
+        return [replace(one, gates=one.gates | opened) for one in recorded]
+
+    def _learn_ids(self, tx: Transaction, results: Sequence[Result]) -> None:
+        known = dict(self._highest)
+        for one in results:
+            remote_id = one.reply.remote_id
+            if one.parcel.kind.makes_errand and remote_id.isascii() and remote_id.isdigit():
+                self.saw_id(one.scope, int(remote_id[:18]))
+        if self.policy.in_doubt == "reconcile":
+            grown = {scope: one for scope, one in self._highest.items() if known.get(scope) != one}
+            tx.save_highest_ids(grown)
 
     def recover(self, tx: Transaction, _items: Sequence[None]) -> list[int]:
-        """Decide about what was on its way: what may be repeated is, the rest is in doubt."""
-        now_us = self._clock.now_us()
+        """Decide about what was on its way: what may be repeated is, the rest is in doubt.
+
+        Returns:
+            How many were in doubt.
+        """
+        for scope, highest in tx.highest_ids().items():
+            self.saw_id(scope, highest)
         parcels = tx.sending()
-        settlements = []
-        for parcel in parcels:
-            is_sent_again = parcel.kind.is_repeatable or self.policy.in_doubt == "resend"
-            settlements.append(
-                Settlement(
-                    id=parcel.id,
-                    state=State.READY if is_sent_again else State.HELD,
-                    due_us=now_us,
-                    attempts=parcel.attempts,
-                    error="in doubt: the bridge stopped while it was on its way",
-                )
-            )
-        tx.settle(settlements)
-        tx.park(
-            [
-                parcel.lane
-                for parcel, settlement in zip(parcels, settlements, strict=True)
-                if settlement.state is State.HELD
-            ]
-        )
+        self._settle_unclear(tx, parcels)
         return [sum(not parcel.kind.is_repeatable for parcel in parcels)]
 
+    def _settle_unclear(self, tx: Transaction, parcels: Sequence[Parcel]) -> None:
+        now_us = self._clock.now_us()
+        settlements = [
+            Settlement(
+                id=parcel.id,
+                state=State.READY if parcel.kind.is_repeatable else IN_DOUBT[self.policy.in_doubt],
+                due_us=now_us,
+                attempts=parcel.attempts,
+                tier=1,
+                error="in doubt: what became of it is not known",
+            )
+            for parcel in parcels
+        ]
+        tx.settle(settlements)
+        held = {one.id for one in settlements if one.state is State.HELD}
+        tx.park([parcel.lane for parcel in parcels if parcel.id in held])
+
     def review_gates(self, tx: Transaction, _items: Sequence[None]) -> list[int]:
-        """Open the gates whose refused token has been replaced; return how many."""
+        """Open the gates whose refused token has been replaced; return how many.
+
+        What is being looked up goes by the policy of now as well.
+        """
+        if self.policy.in_doubt != "reconcile":
+            self._settle_unclear(tx, tx.doubtful())
         opened = [
             pause
             for pause in tx.pauses()
@@ -149,28 +193,30 @@ class Recorder:
         elif verdict is Verdict.UNAUTHORISED or result.ruling.pauses_rate:
             attempts -= 1
         elif verdict is Verdict.IN_DOUBT and self.policy.in_doubt != "resend":
-            state = State.HELD
+            state = IN_DOUBT[self.policy.in_doubt]
         else:
-            delay_us = self.policy.retry.next_delay_us(
-                attempts=parcel.attempts,
-                first_us=parcel.first_us,
-                now_us=now_us,
-                chance=self._entropy.random(),
-                after_s=reply.retry_after_s,
-            )
-            if delay_us is None:
-                state = State.DEAD
-            else:
-                due_us += delay_us
+            state, due_us = self.later(parcel, now_us, reply.retry_after_s)
         return Settlement(
             id=parcel.id,
             state=state,
             due_us=due_us,
             attempts=attempts,
+            tier=int(state is State.READY and attempts > 0),
             remote_id=reply.remote_id,
             error=error,
             done_us=now_us if state is State.DELIVERED else None,
         )
+
+    def later(self, parcel: Parcel, now_us: int, after_s: float | None = None) -> tuple[State, int]:
+        """Return the state of what is to be tried again, and when that is."""
+        delay_us = self.policy.retry.next_delay_us(
+            attempts=parcel.attempts,
+            first_us=parcel.first_us,
+            now_us=now_us,
+            chance=self._entropy.random(),
+            after_s=after_s,
+        )
+        return (State.DEAD, now_us) if delay_us is None else (State.READY, now_us + delay_us)
 
     def _acknowledge(
         self, tx: Transaction, result: Result, settlement: Settlement, now_us: int
@@ -193,35 +239,33 @@ class Recorder:
         """Shut the gate that was refused, or open it again after a probe that went well.
 
         A 401 is about the token: all of every route that uses it. A 403 is about what the token may
-        do: this kind only.
+        do: this kind only. Many a 404 is about the workspace: all of every route that leads there.
         """
-        parcel, verdict = result.parcel, result.ruling.verdict
-        if verdict is Verdict.UNAUTHORISED:
-            status = result.reply.status
+        parcel, status = result.parcel, result.reply.status
+        if result.ruling.verdict is Verdict.UNAUTHORISED:
             if result.token_mark != self._sender.token_mark(parcel.route):
                 return  # the token was replaced while this was on its way
             tx.save_pauses(
                 [
                     Pause(
                         route=route,
-                        kind=None if status == 401 else parcel.kind,
+                        kind=parcel.kind if status == 403 else None,
                         reason=str(status),
                         since_us=now_us,
                         probe_us=now_us + PROBE_US,
-                        token_mark=result.token_mark,
+                        token_mark=self._sender.token_mark(route),
                     )
-                    for route in self._sender.sharing(parcel.route)
+                    for route in self._sender.sharing(parcel.route, status)
                 ]
             )
-        elif parcel.is_probe and verdict is Verdict.DELIVERED:
-            routes = set(self._sender.sharing(parcel.route))
+        elif parcel.is_probe and is_in_order(result.reply):
             tx.clear_pauses(
                 [
                     pause
                     for pause in tx.pauses()
                     if pause.token_mark
-                    and pause.route in routes
                     and pause.kind in {None, parcel.kind}
+                    and pause.route in self._sender.sharing(parcel.route, int(pause.reason))
                 ]
             )
 

@@ -1,6 +1,10 @@
-"""Upkeep: calls that went silent are closed, and what is past its time is removed."""
+"""Upkeep: calls that went silent are closed, what is done moves aside, what is old goes.
 
-from collections.abc import Sequence
+And where somebody sets the machine's clock, what waits moves along with it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -11,27 +15,53 @@ from bridge.ports import CallKey, Clock, Log, Meter, ThreadRow, Transaction, Wri
 HOUR_US: Final = 3_600_000_000
 EVERY_S: Final = 1.0
 PURGE_EVERY_S: Final = 60.0
+# Whoever looks at a call while it goes on finds its deliveries where they were.
+ARCHIVE_AFTER_US: Final = 600_000_000
+# A smaller step is taken as it comes: that is how NTP slews a clock.
+STEP_US: Final = 2_000_000
+# A callback that nobody rang back is given up after so long.
+CALLBACK_DAYS: Final = 365
 _TIMERS_MAX: Final = 500
 _ROWS_MAX: Final = 500
+# Moving a row writes it, and its place in every index, twice.
+_MOVED_MAX: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    """How long personal data stays."""
+    """How long personal data stays. `refresh_days` is how long a contact card is believed."""
 
     payload_hours: int = 72
     journal_days: int = 30
     quarantine_days: int = 30
+    refresh_days: int = 30
     calls: CallPolicy = field(default_factory=CallPolicy)
 
     def horizons(self, now_us: int) -> dict[str, int]:
-        """Return, in microseconds since 1970, before when each kind of row goes."""
+        """Return, in microseconds since 1970, before when each kind of row goes.
+
+        See `ports.Transaction.purge`; and `people`, see `purge_people`: whom an event named within
+        `refresh_days` may have no later mark, since a card that is believed is not sent again.
+        """
+        journal_us = self.journal_days * 24 * HOUR_US
+        calls_us = journal_us + self.calls.reuse_after_us
+        people_days = max(2 * self.refresh_days, self.journal_days)
         return {
             "payload": now_us - self.payload_hours * HOUR_US,
-            "journal": now_us - self.journal_days * 24 * HOUR_US,
-            "calls": now_us - self.journal_days * 24 * HOUR_US - self.calls.reuse_after_us,
+            "journal": now_us - journal_us,
+            "calls": now_us - calls_us,
+            "callbacks": now_us - max(calls_us, CALLBACK_DAYS * 24 * HOUR_US),
             "quarantine": now_us - self.quarantine_days * 24 * HOUR_US,
+            "people": now_us - people_days * 24 * HOUR_US,
         }
+
+
+@dataclass(slots=True)
+class _Step:
+    """By how much the machine's clock was set."""
+
+    drift_us: int
+    is_followed: bool = False
 
 
 class Upkeep:
@@ -45,20 +75,57 @@ class Upkeep:
         self._clock = clock
         self._meter = meter
         self._log = log
+        self._last_person = ""
         self.retention = retention
 
     async def run(self) -> None:
-        """Work until cancelled."""
-        purged_s = self._clock.monotonic()
+        """Work until cancelled; however much there is to remove, timers and clock are kept."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._repeat(EVERY_S, self.follow_clock, self.close_calls))
+            group.create_task(self._repeat(PURGE_EVERY_S, self.archive, self.purge))
+
+    async def _repeat(self, every_s: float, *works: Callable[[], Awaitable[None]]) -> None:
         while True:
-            await self._clock.sleep(EVERY_S)
+            await self._clock.sleep(every_s)
             try:
-                await self.close_calls()
-                if self._clock.monotonic() - purged_s >= PURGE_EVERY_S:
-                    purged_s = self._clock.monotonic()
-                    await self.purge()
+                for work in works:
+                    await work()
             except StoreUnavailable as error:
                 self._log.warning("upkeep has to wait", error=str(error))
+
+    async def follow_clock(self) -> None:
+        """Go by the machine's clock again where somebody has set it.
+
+        Raises:
+            StoreUnavailable: what waits can't be moved along now, so the clock is not followed.
+        """
+        drift_us = self._clock.drift_us()
+        if abs(drift_us) < STEP_US:
+            self._clock.follow(drift_us)
+            return
+        step = _Step(drift_us)
+        try:
+            moved = await self._writer.submit(self._take_step, step)
+        except Exception:
+            if step.is_followed:
+                self._clock.follow(-drift_us)
+            raise
+        self._log.warning("the machine's clock was set", seconds=drift_us / 1e6, moved=moved)
+
+    def _take_step(self, tx: Transaction, steps: Sequence[_Step]) -> list[int]:
+        """Move what waits, and the clock, as one.
+
+        What is written before goes by the old time and is moved, what is written after by the new
+        one: nothing is due before its time in between.
+        """
+        moved = []
+        for step in steps:
+            moved.append(tx.shift(step.drift_us))
+            # A commit may be done again; the clock is not.
+            if not step.is_followed:
+                step.is_followed = True
+                self._clock.follow(step.drift_us)
+        return moved
 
     async def close_calls(self) -> None:
         """Close the calls whose timer has run out."""
@@ -73,10 +140,19 @@ class Upkeep:
             if len(lapsed) < _TIMERS_MAX:
                 return
 
+    async def archive(self) -> None:
+        """Move what was delivered a while ago out of the way, a little at a time."""
+        while await self._writer.submit(self._archive, None):
+            await self._clock.sleep(0)
+
     async def purge(self) -> None:
-        """Remove what is past its time, a little at a time, so that no event has to wait."""
+        """Remove what is past its time, a little at a time, so that no event has to wait.
+
+        Of the people, whose times no index tells, a few are looked at, the next few next time.
+        """
         while await self._writer.submit(self._purge, None):
             await self._clock.sleep(0)
+        self._last_person = await self._writer.submit(self._purge_people, self._last_person)
 
     def _lapse(self, tx: Transaction, items: Sequence[None]) -> list[list[Lapsed]]:
         threads = tx.due_threads(self._clock.now_us(), _TIMERS_MAX)
@@ -92,6 +168,14 @@ class Upkeep:
         )
         return [list(lapsed.values()), *([] for _ in items[1:])]
 
+    def _archive(self, tx: Transaction, items: Sequence[None]) -> list[int]:
+        before_us = self._clock.now_us() - ARCHIVE_AFTER_US
+        return [tx.archive(before_us, _MOVED_MAX) for _ in items]
+
     def _purge(self, tx: Transaction, items: Sequence[None]) -> list[int]:
-        gone = tx.purge(self.retention.horizons(self._clock.now_us()), _ROWS_MAX)
-        return [gone, *(0 for _ in items[1:])]
+        horizons = self.retention.horizons(self._clock.now_us())
+        return [tx.purge(horizons, _ROWS_MAX) for _ in items]
+
+    def _purge_people(self, tx: Transaction, last: Sequence[str]) -> list[str]:
+        before_us = self.retention.horizons(self._clock.now_us())["people"]
+        return [tx.purge_people(one, before_us, _ROWS_MAX) for one in last]

@@ -37,7 +37,8 @@ from bridge.settings.sections import (
 
 # Sections that are checked and kept, but that no code acts on yet.
 _TO_COME: Final = {
-    "reports": "errand reports and ratings are not read yet",
+    "reports": "errand reports and ratings are not polled yet; they are read to look up what is"
+    " in doubt",
     "callbacks": "Cention's callbacks are not taken yet",
     "oneview": "presence is not sent to One View yet",
     "agents": "presence is not sent to One View yet",
@@ -139,17 +140,11 @@ class Settings(BaseSettings):
 
     def notices(self) -> list[str]:
         """Return one line for each thing that was set and that this release doesn't act on yet."""
-        lines = [
+        return [
             f"{name}: set and checked, but {why}"
             for name, why in _TO_COME.items()
             if self._is_set(name)
         ]
-        if self.in_doubt_policy == "reconcile":
-            lines.append(
-                "delivery.in_doubt: reconcile; "
-                "errands in doubt are held for a person until look-ups are there"
-            )
-        return lines
 
     def read_route_number(self, route: RouteSettings, number: str) -> PhoneNumber:
         """Read a number as somebody at the route's place would dial it."""

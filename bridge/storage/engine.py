@@ -11,6 +11,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
 from bridge.domain.errors import StoreUnavailable, StoreUnusable
+from bridge.storage.checkpoints import LOG_BYTES_MAX
 from bridge.storage.failures import is_passing
 
 _BUSY_TIMEOUT_MS: Final = 10_000
@@ -103,6 +104,9 @@ def _configure(connection: Any, _record: object) -> None:
         level = cursor.execute("PRAGMA synchronous").fetchone()[0]
         cursor.execute("PRAGMA secure_delete=ON")
         cursor.execute("PRAGMA temp_store=MEMORY")
+        # Checkpoints are the writer's: SQLite hides it when its own fail.
+        cursor.execute("PRAGMA wal_autocheckpoint=0")
+        cursor.execute(f"PRAGMA journal_size_limit={LOG_BYTES_MAX}")
     except sqlite3.OperationalError as error:
         if is_passing(error):
             raise StoreUnavailable(f"store.url: the store can't be used now: {error}") from None

@@ -11,29 +11,21 @@ from sqlalchemy import (
     Update,
     and_,
     bindparam,
-    delete,
-    func,
+    case,
     or_,
     select,
     update,
 )
 from sqlalchemy.dialects.sqlite import Insert
 
-from bridge.domain.contacts import EMPTY_CARD, Card, Person
-from bridge.domain.deliveries import STOPPED_STATES, Draft, EndErrand, Kind, NewErrand, State
-from bridge.ports import Attempt, Gate, Order, Parcel, Pause, Settlement
+from bridge.domain.contacts import Person
+from bridge.domain.deliveries import STOPPED_STATES, Draft, Kind, State
+from bridge.ports import Attempt, Gate, Order, Settlement
 from bridge.storage import tables
-from bridge.storage.codecs import decode, encode
-from bridge.storage.sets import chunks, insert, upsert
+from bridge.storage.codecs import encode
+from bridge.storage.sets import chunks, insert
 
-_ALL_KINDS: Final = "*"
-# Twice the longest delay of a retry.
-WAIT_MAX_US: Final = 2 * 3_600_000_000
-_PAYLOADS: Final[Mapping[Kind, type[NewErrand | EndErrand]]] = {
-    Kind.NEW_ERRAND: NewErrand,
-    Kind.WATEMPLATE: NewErrand,
-    Kind.END_ERRAND: EndErrand,
-}
+_FIRST: Final = 0
 
 
 class OutboxTransaction:
@@ -45,6 +37,8 @@ class OutboxTransaction:
 
     def put_orders(self, orders: Sequence[Order]) -> None:
         """Keep drafts, each in its place in its lane; see `ports.Transaction`."""
+        archived = self._archived({one.draft.key for one in orders})
+        orders = [one for one in orders if one.draft.key not in archived]
         if not orders:
             return
         lanes = self._lane_states({one.draft.lane for one in orders if one.draft.position})
@@ -72,6 +66,15 @@ class OutboxTransaction:
             ],
         )
 
+    def _archived(self, keys: Iterable[str]) -> set[str]:
+        """Return which of these were delivered, and moved out of the outbox since."""
+        key = tables.delivered.c.key
+        return {
+            found
+            for some in chunks(sorted(keys))
+            for found in self._connection.execute(select(key).where(key.in_(some))).scalars()
+        }
+
     def _lane_states(self, lanes: Iterable[str]) -> dict[str, dict[int, State]]:
         outbox = tables.outbox.c
         states: dict[str, dict[int, State]] = {}
@@ -84,7 +87,8 @@ class OutboxTransaction:
     def want_cards(self, people: Sequence[Person], accepted_us: int) -> None:
         """See to it that a contact card leaves for each of these people.
 
-        One row a person, used again each time: what it says is worked out when it is sent.
+        One row a person, used again until it moves aside: what it says is worked out when it is
+        sent.
         """
         if not people:
             return
@@ -106,78 +110,6 @@ class OutboxTransaction:
             ],
         )
 
-    def pauses(self) -> Sequence[Pause]:
-        """Return all gates that are shut."""
-        return [
-            Pause(
-                route=row.route,
-                kind=None if row.kind == _ALL_KINDS else Kind(row.kind),
-                reason=row.reason,
-                since_us=row.since_us,
-                probe_us=row.probe_us,
-                token_mark=row.token_mark,
-            )
-            for row in self._connection.execute(select(tables.pauses))
-        ]
-
-    def save_pauses(self, pauses: Sequence[Pause]) -> None:
-        """Shut gates, or change what is known of the shut ones."""
-        if not pauses:
-            return
-        self._connection.execute(
-            upsert(tables.pauses, ["route", "kind", "reason"], ["probe_us", "token_mark"]),
-            [
-                {
-                    "route": pause.route,
-                    "kind": pause.kind or _ALL_KINDS,
-                    "reason": pause.reason,
-                    "since_us": pause.since_us,
-                    "probe_us": pause.probe_us,
-                    "token_mark": pause.token_mark,
-                }
-                for pause in pauses
-            ],
-        )
-
-    def clear_pauses(self, pauses: Sequence[Pause]) -> None:
-        """Open gates."""
-        table = tables.pauses
-        for pause in pauses:
-            self._connection.execute(
-                delete(table).where(
-                    table.c.route == pause.route,
-                    table.c.kind == (pause.kind or _ALL_KINDS),
-                    table.c.reason == pause.reason,
-                )
-            )
-
-    def claim(self, gate: Gate, limit: int, now_us: int) -> list[Parcel]:
-        """Mark up to `limit` lane heads that are due as on their way, and return them."""
-        table = tables.outbox
-        heads = select(table).where(
-            table.c.state == State.READY,
-            table.c.route == gate.route,
-            table.c.kind == gate.kind,
-        )
-        due = heads.where(table.c.due_us <= now_us).order_by(table.c.due_us).limit(limit)
-        rows = list(self._connection.execute(due))
-        if len(rows) < limit:
-            # Nothing waits that long: the clock was ahead when this was written, and is set right.
-            odd = heads.where(table.c.due_us > now_us + WAIT_MAX_US).limit(limit - len(rows))
-            rows += self._connection.execute(odd)
-        if not rows:
-            return []
-        self._connection.execute(
-            update(table)
-            .where(table.c.id.in_([row.id for row in rows]))
-            .values(
-                state=State.SENDING,
-                attempts=table.c.attempts + 1,
-                first_us=func.coalesce(table.c.first_us, now_us),
-            )
-        )
-        return [_parcel(row, now_us) for row in rows]
-
     def adopt(self, routes: Collection[str], default: str) -> int:
         """Give what waits at a route that is none of these to the default; return how many."""
         table = tables.outbox
@@ -188,10 +120,27 @@ class OutboxTransaction:
             .values(route=default)
         ).rowcount
 
-    def sending(self) -> list[Parcel]:
-        """Return what was on its way when the store was last closed or lost."""
-        query = select(tables.outbox).where(tables.outbox.c.state == State.SENDING)
-        return [_parcel(row, row.first_us or 0, 0) for row in self._connection.execute(query)]
+    def shift(self, drift_us: int) -> int:
+        """Move every time at which something is due along with the clock; return how many."""
+        outbox, calls, pauses = tables.outbox, tables.calls, tables.pauses
+        moved = {
+            outbox: ("due_us", "accepted_us", "first_us"),
+            calls: ("timer_us",),
+            pauses: ("probe_us", "since_us"),
+        }
+        waits = {
+            outbox: outbox.c.done_us.is_(None),
+            calls: calls.c.timer_us.is_not(None),
+            pauses: pauses.c.probe_us.is_not(None),
+        }
+        return sum(
+            self._connection.execute(
+                update(table)
+                .where(waits[table])
+                .values({name: table.c[name] + drift_us for name in names})
+            ).rowcount
+            for table, names in moved.items()
+        )
 
     def settle(self, settlements: Sequence[Settlement]) -> None:
         """Keep how deliveries stand now."""
@@ -203,6 +152,7 @@ class OutboxTransaction:
                 {
                     "of": one.id,
                     "new_state": one.state,
+                    "new_tier": one.tier,
                     "new_due_us": one.due_us,
                     "new_attempts": one.attempts,
                     "new_remote_id": one.remote_id,
@@ -238,7 +188,12 @@ class OutboxTransaction:
         table = tables.outbox
         for some in chunks([row.id for row in waiting]):
             self._connection.execute(
-                update(table).where(table.c.id.in_(some)).values(state=State.READY, due_us=now_us)
+                update(table)
+                .where(table.c.id.in_(some))
+                .values(
+                    state=State.READY,
+                    due_us=case((table.c.due_us < now_us, now_us), else_=table.c.due_us),
+                )
             )
         return {Gate(route=row.route, kind=Kind(row.kind)) for row in waiting}
 
@@ -303,6 +258,7 @@ def _cards_upsert() -> Insert:
             "accepted_us": fresh.accepted_us,
             "first_us": None,
             "done_us": None,
+            "tier": _FIRST,
             "attempts": 0,
             "error": "",
         },
@@ -313,7 +269,7 @@ def _cards_upsert() -> Insert:
 @cache
 def _settlement_update() -> Update:
     table = tables.outbox
-    names = ("state", "due_us", "attempts", "remote_id", "error", "done_us")
+    names = ("state", "tier", "due_us", "attempts", "remote_id", "error", "done_us")
     return (
         update(table)
         .where(table.c.id == bindparam("of"))
@@ -339,6 +295,7 @@ def _first_state(draft: Draft, lane: Mapping[int, State]) -> State:
 
 def _row(**given: object) -> dict[str, object]:
     return {
+        "tier": _FIRST,
         "attempts": 0,
         "source": "",
         "reference_id": "",
@@ -349,24 +306,3 @@ def _row(**given: object) -> dict[str, object]:
         "payload": None,
         **given,
     }
-
-
-def _parcel(row: Row[Any], now_us: int, more_attempts: int = 1) -> Parcel:
-    kind = Kind(row.kind)
-    payload: NewErrand | EndErrand | Card = EMPTY_CARD
-    if kind in _PAYLOADS and row.payload is not None:
-        payload = decode(_PAYLOADS[kind], row.payload)
-    return Parcel(
-        id=row.id,
-        key=row.key,
-        lane=row.lane,
-        kind=kind,
-        route=row.route,
-        source=row.source,
-        reference_id=row.reference_id,
-        accepted_us=row.accepted_us,
-        first_us=row.first_us or now_us,
-        attempts=row.attempts + more_attempts,
-        payload=payload,
-        person=row.person_id,
-    )

@@ -1,13 +1,27 @@
 """Looking into the store, for metrics and for the commands: nothing here changes anything."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, func, select, text
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Connection,
+    Select,
+    Table,
+    and_,
+    case,
+    func,
+    literal,
+    null,
+    select,
+    text,
+    union_all,
+)
 
-from bridge.domain.deliveries import PENDING_STATES, STOPPED_STATES, Kind, State
+from bridge.domain.deliveries import State
 from bridge.domain.events import EventType
 from bridge.storage import tables
 from bridge.storage.sets import chunks
@@ -34,13 +48,13 @@ def figures(connection: Connection) -> Figures:
     oldest: list[int] = []
     query = (
         select(outbox.kind, func.count(), func.min(outbox.accepted_us))
-        .where(outbox.state.in_(PENDING_STATES))
+        .where(tables.IS_PENDING)
         .group_by(outbox.kind)
     )
     for kind, count, accepted_us in connection.execute(query):
         pending[kind] = count
         oldest.append(accepted_us)
-    dead = select(func.count()).where(outbox.state.in_(WAITING_FOR_A_PERSON))
+    dead = select(func.count()).where(tables.IS_STOPPED, outbox.state.in_(WAITING_FOR_A_PERSON))
     return Figures(
         pending=pending,
         oldest_us=min(oldest, default=None),
@@ -60,60 +74,13 @@ def figures(connection: Connection) -> Figures:
     )
 
 
-def dead_letters(
-    connection: Connection, *, kind: Kind | None = None, limit: int | None = None
-) -> list[dict[str, Any]]:
-    """Return deliveries that have stopped, the oldest first."""
-    outbox = tables.outbox
-    query = (
-        select(
-            outbox.c.id,
-            outbox.c.kind,
-            outbox.c.route,
-            outbox.c.state,
-            outbox.c.source,
-            outbox.c.reference_id,
-            outbox.c.attempts,
-            outbox.c.accepted_us,
-            outbox.c.error,
-        )
-        .where(outbox.c.state.in_(STOPPED_STATES))
-        .order_by(outbox.c.id)
-    )
-    if kind is not None:
-        query = query.where(outbox.c.kind == kind)
-    if limit is not None:
-        query = query.limit(limit)
-    return [dict(row) for row in connection.execute(query).mappings()]
-
-
-def stopped_ids(
-    connection: Connection, *, ids: Sequence[int] | None = None, kind: Kind | None = None
-) -> list[int]:
-    """Return which deliveries have stopped, of those named or of all, the oldest first."""
-    outbox = tables.outbox.c
-    query = select(outbox.id).where(outbox.state.in_(STOPPED_STATES))
-    if kind is not None:
-        query = query.where(outbox.kind == kind)
-    if ids is None:
-        return list(connection.execute(query.order_by(outbox.id)).scalars())
-    return sorted(
-        found
-        for some in chunks(ids)
-        for found in connection.execute(query.where(outbox.id.in_(some))).scalars()
-    )
-
-
 def delivery(connection: Connection, delivery_id: int) -> dict[str, Any] | None:
     """Return one delivery with its payload and every attempt; None: there is none.
 
     A contact card is worked out when it is sent; here it is all that is wanted on it.
     """
-    row = (
-        connection.execute(select(tables.outbox).where(tables.outbox.c.id == delivery_id))
-        .mappings()
-        .one_or_none()
-    )
+    query = _deliveries(lambda table: table.c.id == delivery_id)
+    row = connection.execute(query).mappings().one_or_none()
     if row is None:
         return None
     found = dict(row)
@@ -122,6 +89,25 @@ def delivery(connection: Connection, delivery_id: int) -> dict[str, Any] | None:
     found["payload"] = json.loads(payload) if payload else None
     found["tries"] = _attempts(connection, [delivery_id]).get(delivery_id, [])
     return found
+
+
+def _deliveries(condition: Callable[[Table], ColumnElement[bool]]) -> CompoundSelect[Any]:
+    """Return what is told of deliveries, the same whether they have moved to `delivered` or not."""
+    outbox, delivered = tables.outbox, tables.delivered
+    is_done = outbox.c.state == State.DELIVERED
+    waits: Select[Any] = select(
+        *(outbox.c[column.name] for column in delivered.c),
+        outbox.c.state,
+        case((is_done, null()), else_=outbox.c.due_us).label("due_us"),
+        case((is_done, ""), else_=outbox.c.error).label("error"),
+    )
+    done: Select[Any] = select(
+        delivered,
+        literal(State.DELIVERED.value).label("state"),
+        null().label("due_us"),
+        literal("").label("error"),
+    )
+    return union_all(waits.where(condition(outbox)), done.where(condition(delivered)))
 
 
 def _attempts(connection: Connection, ids: Sequence[int]) -> dict[int, list[dict[str, Any]]]:
@@ -142,62 +128,19 @@ def _attempts(connection: Connection, ids: Sequence[int]) -> dict[int, list[dict
     return found
 
 
-def quarantined(connection: Connection, limit: int | None = None) -> list[dict[str, Any]]:
-    """Return what was refused at the door, the oldest first, without the bodies."""
-    table = tables.quarantine
-    columns = [column for column in table.c if column.name != "body"]
-    query = select(*columns).order_by(table.c.received_us, table.c.id)
-    if limit is not None:
-        query = query.limit(limit)
-    return [_refusal(row) for row in connection.execute(query)]
-
-
-def refusal_ids(connection: Connection, beginning: str = "", limit: int | None = None) -> list[str]:
-    """Return the refusals whose id begins so, the oldest first."""
-    table = tables.quarantine
-    query = (
-        select(table.c.id)
-        .where(table.c.id.startswith(beginning, autoescape=True))
-        .order_by(table.c.received_us, table.c.id)
-    )
-    return list(connection.execute(query.limit(limit)).scalars())
-
-
-def refusal(connection: Connection, refusal_id: str) -> dict[str, Any] | None:
-    """Return one refusal with its body; None: there is none. An unambiguous beginning will do."""
-    table = tables.quarantine
-    ids = refusal_ids(connection, refusal_id, limit=2)
-    row = connection.execute(select(table).where(table.c.id.in_(ids))).first()
-    return _refusal(row) if row is not None and len(ids) == 1 else None
-
-
-def _refusal(row: Row[Any]) -> dict[str, Any]:
-    found = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented accessor
-    found["issues"] = [
-        {"pointer": pointer, "detail": detail} for pointer, detail in json.loads(found["issues"])
-    ]
-    return found
-
-
 def story(connection: Connection, reference_id: str) -> dict[str, list[dict[str, Any]]]:
     """Return all that is known of a call: its events and its deliveries with their attempts."""
-    events, outbox = tables.events, tables.outbox
+    events = tables.events
     came = [
         dict(row)
         for row in connection.execute(
             select(events)
-            .where(events.c.reference_id == reference_id)
+            .where(_is_of(connection, events, reference_id))
             .order_by(events.c.occurred_us, events.c.id)
         ).mappings()
     ]
-    left = [
-        dict(row)
-        for row in connection.execute(
-            select(outbox)
-            .where(outbox.c.reference_id == reference_id)
-            .order_by(outbox.c.lane, outbox.c.position)
-        ).mappings()
-    ]
+    query = _deliveries(lambda table: _is_of(connection, table, reference_id))
+    left = [dict(row) for row in connection.execute(query.order_by("lane", "position")).mappings()]
     tries = _attempts(connection, [row["id"] for row in left])
     for event in came:
         event["payload"] = json.loads(event["payload"]) if event["payload"] else None
@@ -205,6 +148,18 @@ def story(connection: Connection, reference_id: str) -> dict[str, list[dict[str,
         row["payload"] = json.loads(row["payload"]) if row["payload"] else None
         row["tries"] = tries.get(row["id"], [])
     return {"events": came, "deliveries": left}
+
+
+def _is_of(connection: Connection, table: Table, reference_id: str) -> ColumnElement[bool]:
+    """Return what is true of a call's rows, in a form for which the index serves."""
+    sources: list[str] = []
+    source: str | None = ""
+    while source is not None:
+        # The next there is: a step into the index each, and there are few.
+        query = select(func.min(table.c.source)).where(table.c.source > source)
+        source = connection.execute(query).scalar()
+        sources += [source] if source is not None else []
+    return and_(table.c.source.in_(sources), table.c.reference_id == reference_id)
 
 
 def belongs_to(connection: Connection, reference_id: str) -> str | None:

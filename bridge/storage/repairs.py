@@ -2,54 +2,132 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
 from bridge.domain.calls import Thread
 from bridge.domain.deliveries import STOPPED_STATES, Kind, State
 from bridge.domain.spans import Span
-from bridge.ports import CallKey
+from bridge.ports import Attempt, CallKey
 from bridge.storage import tables
 from bridge.storage.codecs import decode, encode
+from bridge.storage.outbox import OutboxTransaction
 from bridge.storage.sets import chunks, grouped, insert
 
 BY_HAND = "by hand"
 ALL_KINDS = "*"
+# What a person does about a delivery, among its attempts.
+EDITED: Final = "edited"
+ARRIVED: Final = "arrived"
+_LATER: Final = 1
 # What is not on its way and not delivered: it may be taken away, since nobody will report on it.
 _IDLE: Final = (*STOPPED_STATES, State.READY, State.BLOCKED)
 
 
-def replay(connection: Connection, ids: Sequence[int], now_us: int) -> int:
+def replay(connection: Connection, ids: Sequence[int], due_us: int, every_us: float = 0.0) -> int:
     """Send stopped deliveries again, and let what depends on them wait for them; return how many.
 
     A parked one takes the one that it waits for along, so that a lane keeps its order: whatever
-    has stopped in a lane waits, except what heads it.
+    has stopped in a lane waits, except what heads it. The first lane is due at `due_us`, the next
+    `every_us` later, and so on in the order of their heads' ids. When they were accepted stays as
+    it is, and they leave as what was tried before: what is new goes first.
     """
     outbox = tables.outbox
-    before = outbox.alias()
-    has_one_before = (
-        select(before.c.id)
-        .where(
-            before.c.lane == outbox.c.lane,
-            before.c.position < outbox.c.position,
-            before.c.state != State.DELIVERED,
-        )
-        .exists()
-    )
-    count = 0
+    lanes: dict[str, list[Row[Any, Any, Any]]] = {}
     for some in chunks(sorted({lane for lane, _ in _stopped(connection, ids)})):
-        again = update(outbox).where(outbox.c.lane.in_(some), outbox.c.state.in_(STOPPED_STATES))
-        count += connection.execute(
-            again.values(
-                state=State.BLOCKED, due_us=now_us, accepted_us=now_us, attempts=0, first_us=None
-            )
-        ).rowcount
-        heads = update(outbox).where(
-            outbox.c.lane.in_(some), outbox.c.state == State.BLOCKED, ~has_one_before
+        query = (
+            select(outbox.c.id, outbox.c.lane, outbox.c.state)
+            .where(outbox.c.lane.in_(some), outbox.c.state != State.DELIVERED)
+            .order_by(outbox.c.lane, outbox.c.position)
         )
-        connection.execute(heads.values(state=State.READY))
-    return count
+        for row in connection.execute(query):
+            lanes.setdefault(row.lane, []).append(row)
+    changes = [
+        {
+            "of": row.id,
+            "new_state": State.READY if row is lane[0] else State.BLOCKED,
+            "new_due_us": due_us + round(place * every_us),
+        }
+        for place, lane in enumerate(sorted(lanes.values(), key=lambda lane: lane[0].id))
+        for row in lane
+        if row.state in STOPPED_STATES
+    ]
+    if changes:
+        again = update(outbox).where(outbox.c.id == bindparam("of"))
+        connection.execute(
+            again.values(
+                state=bindparam("new_state"),
+                tier=_LATER,
+                due_us=bindparam("new_due_us"),
+                attempts=0,
+                first_us=None,
+            ),
+            changes,
+        )
+    return len(changes)
+
+
+def revise(
+    connection: Connection, delivery_id: int, before: bytes, after: bytes, now_us: int
+) -> bool:
+    """Give a stopped delivery another payload; False: it is not as it was any more."""
+    outbox = tables.outbox
+    is_done = connection.execute(
+        update(outbox)
+        .where(
+            outbox.c.id == delivery_id,
+            outbox.c.state.in_(STOPPED_STATES),
+            outbox.c.payload == before,
+        )
+        .values(payload=after)
+    ).rowcount
+    if is_done:
+        _note(connection, delivery_id, EDITED, now_us)
+    return bool(is_done)
+
+
+def arrive(connection: Connection, delivery_id: int, remote_id: str, now_us: int) -> bool:
+    """Count an errand as created, since a person has seen it, and let go what depends on it.
+
+    False: it is no creation that is dead or held.
+    """
+    outbox = tables.outbox
+    lane = connection.execute(
+        select(outbox.c.lane).where(
+            outbox.c.id == delivery_id,
+            outbox.c.kind.in_([kind for kind in Kind if kind.makes_errand]),
+            outbox.c.state.in_([State.DEAD, State.HELD]),
+        )
+    ).scalar()
+    if lane is None:
+        return False
+    connection.execute(
+        update(outbox)
+        .where(outbox.c.id == delivery_id)
+        .values(state=State.DELIVERED, done_us=now_us, remote_id=remote_id, error="")
+    )
+    _note(connection, delivery_id, ARRIVED, now_us)
+    behind = update(outbox).where(outbox.c.lane == lane, outbox.c.state == State.PARKED)
+    connection.execute(behind.values(state=State.BLOCKED))
+    OutboxTransaction(connection).promote([lane], now_us)
+    return True
+
+
+def _note(connection: Connection, delivery_id: int, outcome: str, now_us: int) -> None:
+    """Note among a delivery's attempts what a person has done about it."""
+    OutboxTransaction(connection).add_attempts(
+        [
+            Attempt(
+                delivery_id=delivery_id,
+                at_us=now_us,
+                seconds=0.0,
+                outcome=outcome,
+                status=0,
+                detail=BY_HAND,
+            )
+        ]
+    )
 
 
 def drop(connection: Connection, ids: Sequence[int]) -> int:

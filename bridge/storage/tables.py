@@ -21,7 +21,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_HEAD: Final = "0001"
+SCHEMA_HEAD: Final = "0002"
 metadata: Final = MetaData()
 
 # SQLite gives row ids only to a column that is exactly INTEGER.
@@ -102,11 +102,13 @@ outbox: Final = Table(
     Column("kind", String(32), nullable=False),
     Column("route", String(64), nullable=False),
     Column("state", String(16), nullable=False),
+    Column("tier", Integer, nullable=False),
     Column("due_us", BigInteger, nullable=False),
     Column("accepted_us", BigInteger, nullable=False),
     Column("first_us", BigInteger),
     Column("done_us", BigInteger),
     Column("attempts", Integer, nullable=False),
+    Column("floor_id", BigInteger),
     Column("source", String(64), nullable=False),
     Column("reference_id", String(128), nullable=False),
     Column("event_id", String(128), nullable=False),
@@ -114,12 +116,87 @@ outbox: Final = Table(
     Column("remote_id", String(64), nullable=False),
     Column("error", Text, nullable=False),
     Column("payload", LargeBinary),
-    Index("ix_outbox_gate", "state", "route", "kind", "due_us"),
     Index("ix_outbox_lane", "lane", "position"),
     Index("ix_outbox_reference", "source", "reference_id"),
-    Index("ix_outbox_done", "done_us"),
+    # A number is never given twice: what was tried is kept by it, also when the row has moved.
+    sqlite_autoincrement=True,
 )
-Index("ix_outbox_payload", outbox.c.done_us, sqlite_where=text("payload IS NOT NULL"))
+# What waits is found without looking at what doesn't, however much there is of either. A statement
+# uses these only if it says the same in literals, so the conditions have names.
+IS_FIRST: Final = text("state = 'ready' AND tier = 0")
+IS_LATER: Final = text("state = 'ready' AND tier = 1")
+IS_PENDING: Final = text("state IN ('ready', 'blocked', 'sending', 'doubtful')")
+IS_UNCLEAR: Final = text("state IN ('sending', 'doubtful')")
+IS_STOPPED: Final = text("state IN ('dead', 'held', 'parked')")
+HAS_REMOTE_ID: Final = text("remote_id != ''")
+Index(
+    "ix_outbox_first",
+    outbox.c.route,
+    outbox.c.kind,
+    outbox.c.accepted_us,
+    sqlite_where=IS_FIRST,
+)
+Index("ix_outbox_later", outbox.c.route, outbox.c.kind, outbox.c.due_us, sqlite_where=IS_LATER)
+Index("ix_outbox_pending", outbox.c.kind, outbox.c.accepted_us, sqlite_where=IS_PENDING)
+Index("ix_outbox_unclear", outbox.c.id, sqlite_where=IS_UNCLEAR)
+Index("ix_outbox_stopped", outbox.c.id, sqlite_where=IS_STOPPED)
+Index("ix_outbox_done", outbox.c.done_us, sqlite_where=text("done_us IS NOT NULL"))
+Index("ix_outbox_remote", outbox.c.remote_id, sqlite_where=HAS_REMOTE_ID)
+
+# What was delivered a while ago: out of the way of what waits, and known by its key for as long as
+# the same might be asked for again. `id` is the one that it had in the outbox.
+delivered: Final = Table(
+    "delivered",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    Column("key", String(192), nullable=False),
+    Column("lane", String(128), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("route", String(64), nullable=False),
+    Column("accepted_us", BigInteger, nullable=False),
+    Column("first_us", BigInteger),
+    Column("done_us", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("source", String(64), nullable=False),
+    Column("reference_id", String(128), nullable=False),
+    Column("event_id", String(128), nullable=False),
+    Column("person_id", String(64), nullable=False),
+    Column("remote_id", String(64), nullable=False),
+    Column("payload", LargeBinary),
+    Index("ix_delivered_key", "key"),
+    Index("ix_delivered_reference", "source", "reference_id"),
+    Index("ix_delivered_done", "done_us"),
+)
+Index("ix_delivered_payload", delivered.c.done_us, sqlite_where=text("payload IS NOT NULL"))
+Index("ix_delivered_remote", delivered.c.remote_id, sqlite_where=HAS_REMOTE_ID)
+
+workspaces: Final = Table(
+    "workspaces",
+    metadata,
+    Column("scope", String(512), primary_key=True),
+    Column("highest_id", BigInteger, nullable=False),
+)
+
+sightings: Final = Table(
+    "sightings",
+    metadata,
+    Column("scope", String(512), primary_key=True),
+    Column("errand_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("state", String(16), nullable=False),
+    Column("marker", String(64), nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Index("ix_sightings_at", "at_us"),
+)
+HAS_MARKER: Final = text("marker != ''")
+Index(
+    "ix_sightings_marker",
+    sightings.c.marker,
+    sightings.c.scope,
+    sqlite_where=HAS_MARKER,
+)
+IS_OPEN: Final = text("state != 'closed'")
+Index("ix_sightings_open", sightings.c.scope, sqlite_where=IS_OPEN)
 
 attempts: Final = Table(
     "attempts",

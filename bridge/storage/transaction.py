@@ -1,26 +1,26 @@
 """What can be done within one commit, in SQL: the `ports.Transaction` of every engine.
 
-Intake is here, deliveries are in `outbox`, and `SqlTransaction` is both.
+Intake is here, deliveries are in `outbox` and `claims`, shut gates in `gates`, what is looked up in
+`lookups`, what moves aside or goes in `keeping`; `SqlTransaction` is all of them.
 """
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
-from typing import Final
 
-from sqlalchemy import Connection, and_, delete, or_, select, update
+from sqlalchemy import Connection, select
 from sqlalchemy.dialects.sqlite import Insert
 
 from bridge.domain.calls import Thread
 from bridge.domain.contacts import Card, Key, Person
 from bridge.ports import CallKey, Entry, EventKey, Refusal, ThreadRow
 from bridge.storage import tables
+from bridge.storage.claims import ClaimsTransaction
 from bridge.storage.codecs import decode, encode
-from bridge.storage.outbox import OutboxTransaction
+from bridge.storage.gates import GatesTransaction
+from bridge.storage.keeping import KeepingTransaction
+from bridge.storage.lookups import LookupsTransaction
 from bridge.storage.sets import chunks, grouped, insert, upsert
-
-_PURGE_COLUMNS: Final = {"journal": tables.events, "quarantine": tables.quarantine}
-
 
 # Statements are put together once: building one takes longer than running it.
 
@@ -42,7 +42,7 @@ def _keys_insert() -> Insert:
     return insert(tables.person_keys).on_conflict_do_nothing()
 
 
-class SqlTransaction(OutboxTransaction):
+class SqlTransaction(ClaimsTransaction, GatesTransaction, LookupsTransaction, KeepingTransaction):
     """One open transaction on one connection."""
 
     def __init__(self, connection: Connection) -> None:
@@ -223,73 +223,3 @@ class SqlTransaction(OutboxTransaction):
             upsert(tables.meta, ["name"], ["value"]),
             {"name": "touched", "value": str(now_us).encode()},
         )
-
-    def purge(self, horizons: Mapping[str, int], limit: int) -> int:
-        """Remove up to `limit` rows of each table that are past their time."""
-        return (
-            self._purge_rows(horizons, limit)
-            + self._purge_payloads(horizons["payload"], limit)
-            + self._purge_finished(horizons["journal"], limit)
-            + self._purge_calls(horizons["calls"], limit)
-        )
-
-    def _purge_rows(self, horizons: Mapping[str, int], limit: int) -> int:
-        gone = 0
-        for name, table in _PURGE_COLUMNS.items():
-            old = (
-                select(table.c.id)
-                .where(table.c.received_us < horizons[name])
-                .order_by(table.c.received_us)
-                .limit(limit)
-            )
-            gone += self._connection.execute(delete(table).where(table.c.id.in_(old))).rowcount
-        return gone
-
-    def _purge_payloads(self, before_us: int, limit: int) -> int:
-        events, outbox = tables.events, tables.outbox
-        old_events = (
-            select(events.c.id)
-            .where(events.c.received_us < before_us, events.c.payload.is_not(None))
-            .limit(limit)
-        )
-        old_deliveries = (
-            select(outbox.c.id)
-            .where(outbox.c.done_us < before_us, outbox.c.payload.is_not(None))
-            .limit(limit)
-        )
-        statements = (
-            update(events).where(events.c.id.in_(old_events)).values(payload=None),
-            update(outbox).where(outbox.c.id.in_(old_deliveries)).values(payload=None),
-        )
-        return sum(self._connection.execute(statement).rowcount for statement in statements)
-
-    def _purge_finished(self, before_us: int, limit: int) -> int:
-        """Remove what was delivered; only that has a `done_us`, so that one index serves."""
-        outbox, attempts = tables.outbox, tables.attempts
-        old_deliveries = select(outbox.c.id).where(outbox.c.done_us < before_us).limit(limit)
-        old_attempts = select(attempts.c.id).where(attempts.c.at_us < before_us).limit(limit)
-        statements = (
-            delete(outbox).where(outbox.c.id.in_(old_deliveries)),
-            delete(attempts).where(attempts.c.id.in_(old_attempts)),
-        )
-        return sum(self._connection.execute(one).rowcount for one in statements)
-
-    def _purge_calls(self, before_us: int, limit: int) -> int:
-        calls = tables.calls
-        old = (
-            select(calls.c.source, calls.c.reference_id)
-            .where(
-                calls.c.last_us < before_us, calls.c.timer_us.is_(None), calls.c.is_open.is_(False)
-            )
-            .limit(limit)
-        )
-        found = self._connection.execute(old).all()
-        if not found:
-            return 0
-        is_old = or_(
-            *(
-                and_(calls.c.source == source, calls.c.reference_id == reference)
-                for source, reference in found
-            )
-        )
-        return self._connection.execute(delete(calls).where(is_old)).rowcount

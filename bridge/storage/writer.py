@@ -2,23 +2,31 @@
 
 It runs on a thread of its own, with a connection of its own. Handlers are pure of everything but
 the transaction they get, so a group that fails can be rolled back and done again item by item.
+
+What `failures` makes of the store's errors is acted upon here. Where the store can't be written
+now, all who wait are told so, and the next commit is tried anew. Where it must not be written any
+more, nothing is. A fault of a handler is the answer to its item, and ends nothing.
 """
 
 import asyncio
+import contextlib
 import itertools
+import math
 import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from bridge.domain.errors import StoreUnavailable
+from bridge.domain.errors import StoreBroken, StoreError, StoreUnavailable
 from bridge.ports import Handler, ItemT, ResultT
-from bridge.storage.failures import is_passing, said_by
+from bridge.storage.checkpoints import Checkpoints
+from bridge.storage.failures import ending, is_passing, said_by
 from bridge.storage.transaction import SqlTransaction
 
 GROUP_MAX: Final = 1000
@@ -31,11 +39,14 @@ class _Job:
     items: Sequence[Any]
     future: asyncio.Future[list[Any]]
     results: list[Any] = field(default_factory=list)
-    error: Exception | None = None
 
 
 class SharedCommit:
-    """A `Writer` on an SQL engine. `on_commit` is told each commit's item count and seconds."""
+    """A `Writer` on an SQL engine.
+
+    `on_commit` is told each commit's item count and seconds, on the writer's thread; `on_broken` is
+    told on the loop's that there is a `failure`.
+    """
 
     def __init__(
         self,
@@ -43,21 +54,31 @@ class SharedCommit:
         *,
         pending_max: int = PENDING_MAX,
         on_commit: Callable[[int, float], None] | None = None,
+        on_broken: Callable[[], None] | None = None,
     ) -> None:
         """Prepare the writer; `start` sets it to work."""
         self._engine = engine
         self._pending_max = pending_max
         self._on_commit = on_commit
+        self._on_broken = on_broken
+        self._checkpoints = Checkpoints(engine.url.database or "")
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._pending = 0
         self._is_closed = False
+        self._is_over = False
+        self._failure: StoreError | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
+    @property
+    def failure(self) -> StoreError | None:
+        """Why nothing is written any more, as `failures.ending` says it; None while all is well."""
+        return self._failure
+
     def start(self) -> None:
         """Start the thread; to be called from the event loop that will submit."""
-        self._loop = asyncio.get_running_loop()
-        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+        self._loop = loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._run, args=(loop,), name="writer", daemon=True)
         self._thread.start()
 
     async def close(self) -> None:
@@ -73,6 +94,7 @@ class SharedCommit:
 
         Raises:
             StoreUnavailable: it can't be kept now.
+            StoreBroken: it can't be kept by this process any more.
         """
         (result,) = await self.submit_all(handler, [item])
         if isinstance(result, Exception):
@@ -86,7 +108,10 @@ class SharedCommit:
 
         Raises:
             StoreUnavailable: they can't be kept now.
+            StoreBroken: they can't be kept by this process any more.
         """
+        if self._failure is not None:
+            raise StoreBroken(str(self._failure))
         if self._is_closed or self._loop is None:
             raise StoreUnavailable("the store is closing")
         if self._pending and self._pending + len(items) > self._pending_max:
@@ -99,41 +124,56 @@ class SharedCommit:
         # Whoever waits may be cancelled; the job goes on, and its future with it.
         return await asyncio.shield(future)
 
-    def _run(self) -> None:
-        is_open = True
-        while is_open:
-            job = self._queue.get()
-            jobs: list[_Job] = []
-            count = 0
-            while job is not None:
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        tell = partial(_tell, loop)
+        may_go_on = True
+        try:
+            while may_go_on and not self._is_over:
+                jobs = self._waiting(GROUP_MAX, block=True)
+                may_go_on = not jobs or self._work_off(jobs, tell)
+        except Exception as error:  # noqa: BLE001 - without its thread, nobody would be answered
+            said = type(error).__name__
+            tell(self._refuse, [], StoreBroken(f"the store's writer has failed: {said}"))
+
+    def _waiting(self, items_max: float, *, block: bool) -> list[_Job]:
+        """Take the jobs that wait, up to so many items; if `block`, wait for the first."""
+        jobs: list[_Job] = []
+        count = 0
+        with contextlib.suppress(queue.Empty):
+            while count < items_max:
+                job = self._queue.get(block=block and not jobs)
+                if job is None:
+                    self._is_over = True
+                    break
                 jobs.append(job)
                 count += len(job.items)
-                if count >= GROUP_MAX:
-                    break
-                try:
-                    job = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-            is_open = job is not None
-            if jobs:
-                self._work_off(jobs)
+        return jobs
 
-    def _work_off(self, jobs: list[_Job]) -> None:
+    def _work_off(self, jobs: list[_Job], tell: Callable[..., None]) -> bool:
+        """Handle jobs and have them answered; say whether there may be further ones."""
         started = time.perf_counter()
         try:
             with self._engine.connect() as connection:
                 self._commit(connection, jobs)
+                is_due = self._checkpoints.committed(connection)
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
-            for job in jobs:
-                job.error = _unavailable(error)
-        count = sum(len(job.items) for job in jobs)
+            # What came meanwhile would only wait as long for the same.
+            tell(self._refuse, [*jobs, *self._waiting(math.inf, block=False)], error)
+            return ending(error) is None
+        tell(self._resolve, jobs)
         if self._on_commit is not None:
+            count = sum(len(job.items) for job in jobs)
             self._on_commit(count, time.perf_counter() - started)
-        if self._loop is not None:
-            try:
-                self._loop.call_soon_threadsafe(self._resolve, jobs, count)
-            except RuntimeError:
-                return  # the loop is gone, and all who waited with it
+        return not is_due or self._checkpoint(tell)
+
+    def _checkpoint(self, tell: Callable[..., None]) -> bool:
+        try:
+            with self._engine.connect() as connection:
+                self._checkpoints.make(connection)
+        except Exception as error:  # noqa: BLE001 - it failed nobody, and what may pass comes again
+            tell(self._refuse, [], error)
+            return ending(error) is None
+        return True
 
     def _commit(self, connection: Connection, jobs: list[_Job]) -> None:
         try:
@@ -141,14 +181,14 @@ class SharedCommit:
                 transaction = SqlTransaction(connection)
                 for handler, group in _by_handler(jobs):
                     items = [item for job in group for item in job.items]
-                    results = iter(handler(transaction, items))
+                    handled = zip(items, handler(transaction, items), strict=True)
+                    results = iter([result for _, result in handled])
                     for job in group:
                         job.results = list(itertools.islice(results, len(job.items)))
-        except DBAPIError as error:
-            if is_passing(error):
+        except Exception as error:
+            if _is_about_store(error):
                 raise
-            self._commit_singly(connection, jobs)
-        except Exception:  # noqa: BLE001 - one bad item must not fail its neighbours
+            # One bad item must not fail its neighbours.
             self._commit_singly(connection, jobs)
 
     def _commit_singly(self, connection: Connection, jobs: list[_Job]) -> None:
@@ -168,22 +208,34 @@ class SharedCommit:
         try:
             (result,) = handler(transaction, [item])
         except Exception as error:
-            savepoint.rollback()
-            if isinstance(error, DBAPIError) and is_passing(error):
+            if _is_about_store(error):
                 raise
+            savepoint.rollback()
             return error
         savepoint.commit()
         return result
 
-    def _resolve(self, jobs: list[_Job], count: int) -> None:
-        self._pending -= count
+    def _resolve(self, jobs: list[_Job]) -> None:
         for job in jobs:
-            if job.future.done():
-                continue
-            if job.error is not None:
-                job.future.set_exception(job.error)
-            else:
-                job.future.set_result(job.results)
+            self._pending -= len(job.items)
+            job.future.set_result(job.results)
+
+    def _refuse(self, jobs: list[_Job], error: Exception) -> None:
+        final = ending(error)
+        if final is not None:
+            self._failure = final
+            jobs = [*jobs, *self._waiting(math.inf, block=False)]
+        for job in jobs:
+            self._pending -= len(job.items)
+            job.future.set_exception(_refusal(error))
+        if final is not None and self._on_broken is not None:
+            self._on_broken()
+
+
+def _tell(loop: asyncio.AbstractEventLoop, what: Callable[..., None], *arguments: Any) -> None:
+    # Where the loop is gone, so are all who waited.
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(what, *arguments)
 
 
 def _by_handler(jobs: list[_Job]) -> list[tuple[Handler[Any, Any], list[_Job]]]:
@@ -193,8 +245,17 @@ def _by_handler(jobs: list[_Job]) -> list[tuple[Handler[Any, Any], list[_Job]]]:
     return list(groups.items())
 
 
-def _unavailable(error: Exception) -> StoreUnavailable:
-    said = said_by(error) if isinstance(error, DBAPIError) else type(error).__name__
+def _is_about_store(error: Exception) -> bool:
+    """Say whether an error concerns all that is written, and not only what was just handled."""
+    return is_passing(error) or ending(error) is not None
+
+
+def _refusal(error: Exception) -> StoreUnavailable:
+    final = ending(error)
+    if final is not None:
+        return StoreBroken(str(final))
+    is_said = isinstance(error, DBAPIError | StoreUnavailable)
+    said = said_by(error) if is_said else type(error).__name__
     failure = StoreUnavailable(f"the store can't be written: {said}")
     failure.__cause__ = error
     return failure

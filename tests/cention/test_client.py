@@ -8,13 +8,8 @@ from aiohttp.test_utils import TestServer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.cention.client import (
-    CentionOptions,
-    CentionSender,
-    errors_of,
-    open_session,
-    retry_after,
-)
+from bridge.cention.client import CentionOptions, CentionSender
+from bridge.cention.exchange import Exchange, errors_of, open_session, retry_after
 from bridge.domain.contacts import Card
 from bridge.domain.deliveries import Kind
 from bridge.domain.outcomes import Failure, Reply
@@ -43,8 +38,7 @@ async def sender_to(base_url: str, timeout_s: float = 5.0) -> AsyncIterator[Cent
     route = Route(name="default", base_url=base_url, workspace="demo")
     async with open_session() as session:
         yield CentionSender(
-            session,
-            SystemClock(),
+            Exchange(session, SystemClock()),
             CentionOptions(
                 routes=RouteTable((), route), tokens={"default": "tok"}, timeout_s=timeout_s
             ),
@@ -157,8 +151,21 @@ async def test_routes_with_the_same_token_are_told_together() -> None:
         sender.options = CentionOptions(
             routes=RouteTable(routes[1:], routes[0]), tokens={"default": "a", "sales": "b"}
         )
-        assert sender.sharing("night") == ["default", "night"]
-        assert sender.sharing("sales") == ["sales"]
+        assert sender.sharing("night", 401) == ["default", "night"]
+        assert sender.sharing("sales", 403) == ["sales"]
+
+
+async def test_routes_to_the_same_workspace_are_told_together() -> None:
+    routes = [
+        Route(name=name, base_url="http://127.0.0.1:1", workspace=workspace)
+        for name, workspace in (("default", "demo"), ("sales", "demo"), ("night", "other"))
+    ]
+    async with sender_to("http://127.0.0.1:1") as sender:
+        sender.options = CentionOptions(
+            routes=RouteTable(routes[1:], routes[0]), tokens={"default": "a", "sales": "b"}
+        )
+        assert sender.sharing("sales", 404) == ["default", "sales"]
+        assert sender.token_mark("night") != sender.token_mark("default")
 
 
 NOW_US = 1_790_000_000_000_000  # 2026-09-21T14:13:20Z

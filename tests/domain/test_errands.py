@@ -7,8 +7,9 @@ import pytest
 from call_world import DESK, GUIDE, ROUTE, World, event
 
 from bridge.domain.deliveries import NewErrand
-from bridge.domain.errands import Guide, claim, marker, message_id
+from bridge.domain.errands import Guide, claim, message_id
 from bridge.domain.events import Agent, CallEvent, ContactDetails
+from bridge.domain.markers import marker
 from bridge.domain.msisdn import read_number
 from bridge.domain.routes import RouteTable
 from bridge.domain.rules import Action, Rule, RuleBook

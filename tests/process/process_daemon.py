@@ -16,7 +16,7 @@ from process_client import Client, Reply
 from process_upstream import DEADLINE_S, Upstream, eventually
 from prometheus_client.parser import text_string_to_metric_families
 
-from bridge.storage import queries
+from bridge.storage import queries, refusals
 from bridge.storage.engine import open_reader
 
 RUN: Final = (sys.executable, "-m", "bridge", "run")
@@ -209,7 +209,7 @@ class Daemon:
         engine = open_reader(self.settings["BRIDGE_STORE__URL"])
         try:
             with engine.connect() as connection:
-                return queries.refusal(connection, quarantine_id)
+                return refusals.one(connection, quarantine_id)
         finally:
             engine.dispose()
 

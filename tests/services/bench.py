@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hand_cention import HandCention
 from sqlalchemy import Engine
 
 from bridge.domain.calls import CallPolicy
@@ -15,11 +16,14 @@ from bridge.domain.errands import Guide
 from bridge.domain.outcomes import Reply
 from bridge.domain.routes import Route, RouteTable
 from bridge.domain.rules import RuleBook
-from bridge.ports import Gate, Parcel
-from bridge.services.dispatch import Dispatcher, Upstream
+from bridge.ports import Gate, Parcel, Sender
+from bridge.services.channels import Upstream
+from bridge.services.dispatch import Dispatcher
 from bridge.services.ingest import Ingest, IngestPolicy, Receipt
+from bridge.services.reconcile import LookupPolicy, Reconciler
 from bridge.services.recording import DispatchPolicy
 from bridge.services.upkeep import Retention, Upkeep
+from bridge.services.verdicts import Verdicts
 from bridge.storage.engine import open_engine
 from bridge.storage.schema import digest_key, prepare
 from bridge.storage.writer import SharedCommit
@@ -34,10 +38,18 @@ class HandClock:
 
     def __init__(self) -> None:
         self.passed_s = 0.0
+        self.drifted_us = self.followed_us = 0
         self._waiting: list[tuple[float, asyncio.Future[None]]] = []
 
     def now_us(self) -> int:
-        return START_US + round(self.passed_s * 1e6)
+        return START_US + round(self.passed_s * 1e6) + self.followed_us
+
+    def drift_us(self) -> int:
+        return self.drifted_us
+
+    def follow(self, drift_us: int) -> None:
+        self.drifted_us -= drift_us
+        self.followed_us += drift_us
 
     def monotonic(self) -> float:
         return self.passed_s
@@ -116,6 +128,15 @@ class HandMeter:
     def delivered(self, kind: Kind, seconds: float) -> None:
         self.counted.append(("delivered", kind.value, seconds))
 
+    def read(self, what: str, reply: Reply) -> None:
+        self.counted.append(("read", what, reply.status))
+
+    def lookup(self, outcome: str) -> None:
+        self.counted.append(("lookup", outcome))
+
+    def breaker(self, upstream: str, state: int) -> None:
+        self.counted.append(("breaker", upstream, state))
+
 
 class QuietLog:
     """Keeps the events that were logged."""
@@ -158,7 +179,7 @@ class HandSender:
             return self.answer(parcel)
         return Reply(status=201, remote_id=str(511055 + len(self.sent)))
 
-    def sharing(self, route: str) -> list[str]:
+    def sharing(self, route: str, _status: int) -> list[str]:
         return [route]
 
     def token_mark(self, route: str) -> str:
@@ -171,15 +192,22 @@ class HandSender:
 class Bench:
     """All services on one store. `turn` lets everything run until nothing more happens."""
 
-    def __init__(self, engine: Engine, per_minute: int, policy: DispatchPolicy) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        per_minute: int,
+        policy: DispatchPolicy,
+        sender: "Callable[[Bench], Sender] | None" = None,
+    ) -> None:
         self.engine = engine
         self.clock, self.meter, self.log = HandClock(), HandMeter(), QuietLog()
         self.sender, self.dice = HandSender(), Dice()
+        self.cention = HandCention(self.clock.monotonic)
         self.writer = SharedCommit(engine)
         self.upstreams = [Upstream(ROUTE.scope, frozenset({"default"}), per_minute)]
         self.dispatcher = Dispatcher(
             writer=self.writer,
-            sender=self.sender,
+            sender=self.sender if sender is None else sender(self),
             clock=self.clock,
             entropy=self.dice,
             meter=self.meter,
@@ -202,11 +230,26 @@ class Bench:
             log=self.log,
             retention=Retention(),
         )
+        self.reconciler = Reconciler(
+            writer=self.writer,
+            reader=self.cention,
+            clock=self.clock,
+            log=self.log,
+            dispatch=self.dispatcher,
+            verdicts=Verdicts(self.clock, self.dispatcher.recorder),
+            policy=LookupPolicy(routes={ROUTE.scope: frozenset({"default"})}),
+        )
+        self.dispatcher.on_doubt = self.reconciler.wake
         self.running: asyncio.Task[None] | None = None
+        self.looking: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Set the dispatcher to work."""
         self.running = asyncio.create_task(self.dispatcher.run())
+
+    def look_up(self) -> None:
+        """Set look-ups to work."""
+        self.looking = asyncio.create_task(self.reconciler.run())
 
     async def take(self, *documents: dict[str, Any]) -> list[Receipt | Exception]:
         """Take events in, in one commit."""
@@ -225,14 +268,26 @@ class Bench:
         """Run until the writer has had nothing to do for a few rounds."""
         idle = 0
         while idle < 3:
-            before = len(self.sender.sent), len(self.meter.counted)
+            before = self._doings()
             await self.writer.submit(_nothing, None)
             for _ in range(10):
                 await asyncio.sleep(0)
-            idle = idle + 1 if before == (len(self.sender.sent), len(self.meter.counted)) else 0
+            idle = idle + 1 if before == self._doings() else 0
+
+    def _doings(self) -> tuple[int, ...]:
+        cention = self.cention
+        return (
+            len(self.sender.sent),
+            len(self.meter.counted),
+            len(cention.sent),
+            len(cention.asked),
+        )
 
     async def stop(self) -> None:
         """End everything."""
+        if self.looking is not None:
+            self.looking.cancel()
+            await asyncio.gather(self.looking, return_exceptions=True)
         stopping = asyncio.ensure_future(self.dispatcher.stop(1.0))
         for _ in range(5):
             await asyncio.sleep(0)
@@ -250,12 +305,16 @@ def _nothing(_tx: object, items: Any) -> list[None]:
 
 @asynccontextmanager
 async def bench(
-    folder: Path, *, per_minute: int = 1_000_000, policy: DispatchPolicy | None = None
+    folder: Path,
+    *,
+    per_minute: int = 1_000_000,
+    policy: DispatchPolicy | None = None,
+    sender: Callable[[Bench], Sender] | None = None,
 ) -> AsyncIterator[Bench]:
     """Open a store in this folder, with all services on it; the pace lets everything through."""
     engine = open_engine(f"sqlite:///{folder / 'bridge.db'}")
     prepare(engine)
-    made = Bench(engine, per_minute, policy or DispatchPolicy())
+    made = Bench(engine, per_minute, policy or DispatchPolicy(), sender)
     made.writer.start()
     made.clock.advance(1.0)
     try:

@@ -10,7 +10,7 @@ from bridge.domain.outcomes import Failure, Reply
 from bridge.domain.routes import RouteTable
 from bridge.ports import Parcel
 from bridge.services.recording import DispatchPolicy
-from bridge.storage import queries, repairs
+from bridge.storage import dead_letters, queries, repairs
 
 CALL = (document("call.answered", callerNumber="anonymous"), document("call.ended"))
 
@@ -67,7 +67,7 @@ async def test_a_refused_create_is_a_dead_letter_and_parks_its_end(tmp_path: Pat
         assert on.sender.kinds() == ["new_errand"]
         assert states(on) == {"new_errand": "dead", "end_errand": "parked"}
         with on.engine.connect() as connection:
-            (create, _) = queries.dead_letters(connection)
+            (create, _) = dead_letters.rows(connection)
         assert create["error"] == "422: Unprocessable: bad"
 
 
@@ -84,7 +84,7 @@ async def test_an_end_that_comes_after_its_create_died_is_parked_at_once(tmp_pat
 
 @pytest.mark.parametrize(
     ("in_doubt", "state", "sent"),
-    [("resend", "delivered", 2), ("hold", "held", 1), ("reconcile", "held", 1)],
+    [("resend", "delivered", 2), ("hold", "held", 1), ("reconcile", "doubtful", 1)],
 )
 async def test_a_create_in_doubt_goes_by_the_policy(
     tmp_path: Path, in_doubt: str, state: str, sent: int
@@ -175,7 +175,7 @@ async def test_a_429_holds_everything_back_and_costs_no_attempt(tmp_path: Path) 
 async def test_no_minute_sees_more_requests_than_the_limit(tmp_path: Path) -> None:
     async with bench(tmp_path, per_minute=30) as on:
         on.start()
-        for number in range(100):
+        for number in range(110):
             await on.take(document("call.answered", f"r{number}", callerNumber="anonymous"))
         moments: list[float] = []
         for _ in range(200):
@@ -183,7 +183,7 @@ async def test_no_minute_sees_more_requests_than_the_limit(tmp_path: Path) -> No
             await on.turn(1)
             moments += [on.clock.passed_s] * (len(on.sender.sent) - before)
         assert max(sum(at <= one < at + 60 for one in moments) for at in moments) <= 30
-        assert len(moments) >= 0.9 * 100
+        assert len(moments) >= 0.95 * 100
 
 
 async def test_a_card_says_what_is_new_when_it_is_sent_and_nothing_twice(tmp_path: Path) -> None:
@@ -361,7 +361,7 @@ async def test_a_dead_letter_of_a_route_that_is_gone_is_replayed_by_the_default(
             connection.execute(text("UPDATE outbox SET state = 'dead'"))
         await on.dispatcher.recover()
         with on.engine.begin() as connection:
-            (row,) = queries.dead_letters(connection)
+            (row,) = dead_letters.rows(connection)
             repairs.replay(connection, [row["id"]], on.clock.now_us())
         on.start()
         await on.turn(3)

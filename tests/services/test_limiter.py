@@ -24,10 +24,30 @@ def test_no_window_of_sixty_seconds_passes_the_limit(per_minute: int, steps: lis
         assert sum(at <= one < at + 60 for one in moments) <= per_minute
 
 
-@pytest.mark.parametrize(("per_minute", "share"), [(100, 0.9), (950, 0.95), (1_000_000, 0.95)])
+@pytest.mark.parametrize(
+    ("per_minute", "share"), [(1, 0.95), (10, 0.95), (100, 0.95), (950, 0.95), (1_000_000, 0.95)]
+)
 def test_a_backlog_uses_nearly_all_of_the_limit(per_minute: int, share: float) -> None:
-    moments = drained(per_minute, [0.01] * 18_000)
-    assert sum(120 <= one < 180 for one in moments) >= share * per_minute
+    minutes = 2 if per_minute > 100 else 30
+    moments = drained(per_minute, [0.01] * 6000 * (minutes + 1))
+    assert sum(60 <= one < 60 * (minutes + 1) for one in moments) >= share * per_minute * minutes
+
+
+@given(
+    st.integers(1, 2000),
+    st.lists(st.floats(0, 20), max_size=40),
+    st.lists(st.floats(0, 20), max_size=40),
+)
+def test_no_window_passes_the_limit_though_the_process_is_another_one(
+    per_minute: int, before: list[float], after: list[float]
+) -> None:
+    stopped_s = sum(before)
+    moments = [
+        *drained(per_minute, before),
+        *(stopped_s + at for at in drained(per_minute, after)),
+    ]
+    for at in set(moments):
+        assert sum(at <= one < at + 60 for one in moments) <= per_minute
 
 
 def test_it_starts_empty_so_that_a_restart_spends_nothing_twice() -> None:

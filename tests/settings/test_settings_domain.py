@@ -162,10 +162,6 @@ class TestNotices:
         assert notice.startswith(f"{name}: ")
         assert "yet" in notice
 
-    def test_look_ups_that_are_not_there_have_one_line(self, site: Site) -> None:
-        [notice] = site.load(DELIVERY__IN_DOUBT="reconcile").notices()
-        assert "held for a person until look-ups are there" in notice
-
 
 class TestGuide:
     def test_a_route_has_what_it_says_and_the_rest_from_the_whole(self, site: Site) -> None:

@@ -1,0 +1,173 @@
+"""One request to Cention and what came back: a status or how it failed, nothing raised."""
+
+import asyncio
+import email.utils
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import aiohttp
+import orjson
+
+from bridge import __version__
+from bridge.domain.outcomes import Failure, Reply
+from bridge.ports import Clock
+
+REPLY_BYTES_MAX: Final = 256 * 1024
+DETAIL_CHARS_MAX: Final = 500
+CONNECT_TIMEOUT_S: Final = 10.0
+# Shorter than any usual server keeps an idle connection, so that a request is not sent into one
+# that is just being closed: a create lost that way would be in doubt.
+KEEPALIVE_S: Final = 4.0
+# Errors that come before the first byte of the request has left.
+_NOT_CONNECTED: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A reply, and the JSON document that came with it; None where none did."""
+
+    reply: Reply
+    document: Any = None
+
+    @property
+    def is_good(self) -> bool:
+        """Whether it is a 2xx."""
+        return 200 <= self.reply.status < 300
+
+
+class Exchange:
+    """Sends requests over a session."""
+
+    def __init__(self, session: aiohttp.ClientSession, clock: Clock) -> None:
+        """Send over this session."""
+        self._session = session
+        self._clock = clock
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        timeout_s: float,
+        body: bytes | None = None,
+        bytes_max: int = REPLY_BYTES_MAX,
+    ) -> Answer:
+        """Send one request; of its answer no more than `bytes_max` are read."""
+        started_s = self._clock.monotonic()
+        try:
+            async with self._clock.timeout(timeout_s):
+                answer = await self._send(method, url, body, headers, bytes_max)
+        except _NOT_CONNECTED as error:
+            answer = Answer(Reply(failure=Failure.NOT_CONNECTED, detail=_reason(error)))
+        except (aiohttp.ClientError, OSError, TimeoutError, asyncio.IncompleteReadError) as error:
+            answer = Answer(Reply(failure=Failure.LOST, detail=_reason(error)))
+        except ValueError as error:
+            # No such address, or a header that can't be sent: nothing has left.
+            answer = Answer(Reply(failure=Failure.NOT_CONNECTED, detail=_reason(error)))
+        seconds = self._clock.monotonic() - started_s
+        return Answer(replace(answer.reply, seconds=seconds), answer.document)
+
+    async def _send(
+        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str], bytes_max: int
+    ) -> Answer:
+        async with self._session.request(
+            method, url, data=body, headers=headers, allow_redirects=False
+        ) as response:
+            document = _read(await _content(response, bytes_max))
+            reply = Reply(
+                status=response.status,
+                retry_after_s=retry_after(
+                    response.headers.get("Retry-After"), self._clock.now_us()
+                ),
+                detail="" if response.status < 300 else errors_of(document),
+            )
+            return Answer(reply, document)
+
+
+async def _content(response: aiohttp.ClientResponse, bytes_max: int) -> bytes:
+    """Return the answer's body, as far as it is worth reading.
+
+    Raises:
+        aiohttp.ClientError: it broke off, and its status doesn't say that all is well.
+    """
+    content = bytearray()
+    try:
+        async for chunk in response.content.iter_any():
+            content += chunk
+            if len(content) >= bytes_max:
+                break
+    except aiohttp.ClientError:
+        if not 200 <= response.status < 300:
+            raise
+    return bytes(content)
+
+
+def open_session() -> aiohttp.ClientSession:
+    """Return a session fit for talking to Cention; how much is in flight is dispatch's to say.
+
+    It must be closed.
+    """
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
+        headers={"User-Agent": f"aventa-bridge/{__version__}"},
+        cookie_jar=aiohttp.DummyCookieJar(),
+    )
+
+
+def _reason(error: BaseException) -> str:
+    """Name an error without its text, which may hold the address and more."""
+    code = getattr(getattr(error, "os_error", error), "errno", None)
+    words = os.strerror(code) if isinstance(code, int) and code > 0 else ""
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+
+def _read(content: bytes) -> Any:
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def errors_of(document: Any) -> str:
+    """Return what a JSON:API error document says, in one line for a person.
+
+    Source: JSON:API 1.0, "Error Objects".
+    """
+    errors = document.get("errors") if isinstance(document, dict) else None
+    if not isinstance(errors, list):
+        return ""
+    said = []
+    for error in errors[:10]:
+        if not isinstance(error, dict):
+            continue
+        source = error.get("source")
+        pointer = source.get("pointer") if isinstance(source, dict) else None
+        words = [str(error[key]) for key in ("title", "detail") if error.get(key)]
+        said.append(": ".join([*words[:2], *([str(pointer)] if pointer else [])]))
+    return "; ".join(said)[:DETAIL_CHARS_MAX]
+
+
+def retry_after(value: str | None, now_us: int) -> float | None:
+    """Read Retry-After, which is seconds or a date (RFC 9110 §10.2.3); None: absent or unreadable.
+
+    Returns:
+        Seconds from now, never negative.
+    """
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        moment = email.utils.parsedate_to_datetime(text)
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    now = datetime.fromtimestamp(now_us / 1e6, tz=UTC)
+    return max(0.0, (moment - now).total_seconds())

@@ -1,0 +1,52 @@
+"""What the bridge's insides ask of the outside: small protocols, owned by those who call them.
+
+Time, randomness, the store, the network, metrics and logs come in through these, so that a whole
+day of calls can run on a virtual clock, and a test can put a real or a broken one in.
+"""
+
+from bridge.ports.network import Reader, Report, Sender
+from bridge.ports.records import (
+    Attempt,
+    CallKey,
+    Claim,
+    Entry,
+    EventKey,
+    Gate,
+    Order,
+    Parcel,
+    Pause,
+    Refusal,
+    Settlement,
+    Sighting,
+    ThreadRow,
+)
+from bridge.ports.store import Handler, ItemT, ResultT, Transaction, Writer
+from bridge.ports.system import Clock, Entropy, Log, Meter
+
+__all__ = [
+    "Attempt",
+    "CallKey",
+    "Claim",
+    "Clock",
+    "Entropy",
+    "Entry",
+    "EventKey",
+    "Gate",
+    "Handler",
+    "ItemT",
+    "Log",
+    "Meter",
+    "Order",
+    "Parcel",
+    "Pause",
+    "Reader",
+    "Refusal",
+    "Report",
+    "ResultT",
+    "Sender",
+    "Settlement",
+    "Sighting",
+    "ThreadRow",
+    "Transaction",
+    "Writer",
+]

@@ -1,0 +1,55 @@
+"""The network, as the services ask for it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from bridge.domain.outcomes import Reply
+from bridge.ports.records import Parcel
+
+
+class Sender(Protocol):
+    """Who sends a parcel to where its route leads."""
+
+    async def send(self, parcel: Parcel) -> Reply:
+        """Send it once and say what came back. Raises nothing."""
+        ...
+
+    def sharing(self, route: str, status: int) -> Sequence[str]:
+        """Return the routes that a refusal of this one is about too, itself included.
+
+        A 404 is about the workspace, 401 and 403 are about the token.
+        """
+        ...
+
+    def token_mark(self, route: str) -> str:
+        """Return what tells the route's token and place from any other, without giving it away."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What came of reading: `ids` of a list, or the `body` of an errand; None: it can't be read."""
+
+    reply: Reply
+    ids: tuple[int, ...] | None = None
+    body: str | None = None
+
+
+class Reader(Protocol):
+    """Who reads at a workspace what became of its errands. Raises nothing.
+
+    Source: the vendor's page "Cention Errand Report".
+    """
+
+    async def changed(self, scope: str) -> Report:
+        """Return the ids of the errands that have changed since they were read."""
+        ...
+
+    async def errand(self, scope: str, errand_id: int) -> Report:
+        """Return an errand's body. This takes it off the list of those that have changed."""
+        ...
+
+    async def mark(self, scope: str, errand_ids: Sequence[int]) -> Report:
+        """Put errands on the list of those that have changed."""
+        ...

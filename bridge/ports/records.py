@@ -1,0 +1,164 @@
+"""What goes between the services and the store."""
+
+from dataclasses import dataclass
+
+from bridge.domain.calls import Thread
+from bridge.domain.contacts import Card
+from bridge.domain.deliveries import Draft, EndErrand, Kind, NewErrand, State, Tier
+
+EventKey = tuple[str, str]
+CallKey = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """An event as the journal keeps it. `digest` is a keyed hash of its canonical content."""
+
+    source: str
+    event_id: str
+    event_type: str
+    reference_id: str
+    route: str
+    occurred_us: int
+    received_us: int
+    digest: bytes
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThreadRow:
+    """A thread to be kept, and when to look at it again."""
+
+    key: CallKey
+    thread: Thread
+    timer_us: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A draft to be kept for delivery, with the event that it came of."""
+
+    draft: Draft
+    source: str
+    reference_id: str
+    event_id: str
+    accepted_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """What a claim may take: one kind of delivery of one route."""
+
+    route: str
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What to claim at a gate: how many of which tier.
+
+    `live_us` is since when what was accepted counts as live, and `floor_id` the highest id that an
+    errand of the workspace is known to have: what is made from now on has a higher one *(assumed)*.
+    """
+
+    gate: Gate
+    tier: Tier
+    limit: int
+    now_us: int
+    live_us: int
+    floor_id: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parcel:
+    """A claimed delivery. `attempts` counts the one now under way.
+
+    `payload` is a `Card` for a contact card. `person` is its contact's id, else empty. `floor_id`
+    is the highest id that an errand was known to have before it was tried first.
+    """
+
+    id: int
+    key: str
+    lane: str
+    kind: Kind
+    route: str
+    source: str
+    reference_id: str
+    accepted_us: int
+    first_us: int
+    attempts: int
+    payload: NewErrand | EndErrand | Card
+    person: str = ""
+    floor_id: int = 0
+    is_probe: bool = False
+
+    @property
+    def message_id(self) -> str:
+        """What an errand is known by at both ends; empty for what makes none."""
+        return self.payload.message_id if isinstance(self.payload, NewErrand) else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """How a delivery stands after an attempt. `tier` is 1 where `due_us` is to be waited for."""
+
+    id: int
+    state: State
+    due_us: int
+    attempts: int
+    tier: int = 0
+    remote_id: str = ""
+    error: str = ""
+    done_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try, as `dead-letters show` tells it."""
+
+    delivery_id: int
+    at_us: int
+    seconds: float
+    outcome: str
+    status: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """A gate that is shut. `kind` None: all of the route.
+
+    `token_mark` tells which token was refused, so that a new one opens the gate by itself; empty
+    for a pause by hand, which only a hand ends and which has no probes.
+    """
+
+    route: str
+    kind: Kind | None
+    reason: str
+    since_us: int
+    probe_us: int
+    token_mark: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """An errand that was read at Cention, and the marker it carries; empty where it is others'."""
+
+    errand_id: int
+    marker: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """What was refused at the door, kept for a person. `body` may be cut to size."""
+
+    id: str
+    source: str
+    received_us: int
+    status: int
+    content_type: str
+    event_id: str
+    event_type: str
+    issues: tuple[tuple[str, str], ...]
+    body: bytes
+    is_cut: bool

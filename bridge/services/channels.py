@@ -1,0 +1,163 @@
+"""A channel is one upstream at work: its pace, its breaker, and where something may be waiting."""
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from bridge.domain.deliveries import Kind, Tier
+from bridge.domain.outcomes import MISSES_MAX, Reply, is_failing, is_in_order
+from bridge.ports import Gate
+from bridge.services.breaker import Breaker
+from bridge.services.limiter import Pace
+
+ALL_TIERS: Final = frozenset(Tier)
+RATE_PAUSE_S: Final = 5.0
+RATE_PAUSE_MAX_S: Final = 300.0
+# One request in ten is a reading one, while others wait.
+_READING_TURN: Final = 7
+_TURNS: Final = 10
+
+Stock = tuple[Gate, Tier]
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """One base URL and workspace: its routes, how many requests a minute it takes, its name."""
+
+    scope: str
+    routes: frozenset[str]
+    per_minute: int
+    label: str = "cention"
+
+
+@dataclass(slots=True)
+class Channel:
+    """One upstream at work. Times are monotonic seconds.
+
+    `hot` is where something may be waiting; `turns` counts what has left; `misses` counts the 404
+    of each route, `own_misses` those of each delivery.
+    """
+
+    upstream: Upstream
+    pace: Pace
+    breaker: Breaker = field(default_factory=Breaker)
+    hot: set[Stock] = field(default_factory=set)
+    turns: int = 0
+    in_flight: int = 0
+    cards_in_flight: int = 0
+    misses: dict[str, int] = field(default_factory=dict)
+    own_misses: dict[int, int] = field(default_factory=dict)
+    _reminders: list[tuple[float, int, Gate]] = field(default_factory=list)
+    _reminded: int = 0
+    _readers: deque[asyncio.Future[None]] = field(default_factory=deque)
+
+    def take_settings(self, upstream: Upstream, now_s: float) -> None:
+        """Go on with other routes or another limit; another limit begins as after a start."""
+        if upstream.per_minute != self.upstream.per_minute:
+            self.pace = Pace(upstream.per_minute, now_s)
+        self.upstream = upstream
+
+    def gates(self) -> list[Gate]:
+        """Return every gate that leads here."""
+        return [Gate(route=route, kind=kind) for route in self.upstream.routes for kind in Kind]
+
+    def heat(self, gates: Iterable[Gate], tiers: Iterable[Tier] = ALL_TIERS) -> None:
+        """Note that something may be waiting at these gates."""
+        self.hot.update((gate, tier) for gate in gates for tier in tiers)
+
+    def remind(self, at_s: float, gate: Gate) -> None:
+        """Note that something at this gate is due at a time."""
+        self._reminded += 1
+        heapq.heappush(self._reminders, (at_s, self._reminded, gate))
+
+    def recall(self, now_s: float) -> float:
+        """Heat the gates at which something is due by now; return how long until the next is."""
+        while self._reminders and self._reminders[0][0] <= now_s:
+            self.heat([heapq.heappop(self._reminders)[2]], [Tier.LATER])
+        return self._reminders[0][0] - now_s if self._reminders else float("inf")
+
+    def room(self, now_s: float, in_flight_max: int) -> int:
+        """Return how many requests may leave now."""
+        room = min(in_flight_max - self.in_flight, self.pace.available(now_s))
+        probes = self.breaker.room(now_s)
+        return max(0, room if probes is None else min(room, probes))
+
+    def wait_s(self, now_s: float, in_flight_max: int) -> float:
+        """Return how long until more may leave; for ever where only an answer can make room."""
+        if self.in_flight >= in_flight_max or self.breaker.room(now_s) == 0:
+            return self.breaker.wait_s(now_s) or float("inf")
+        return self.pace.wait_s(now_s)
+
+    def spend(self, count: int) -> None:
+        """Note that so many requests leave now."""
+        self.pace.take(count)
+        self.turns += count
+        if count:
+            self.breaker.sent()
+
+    def answered(self, reply: Reply, now_s: float, chance: float) -> None:
+        """Learn from an answer, or from the want of one, how the upstream is."""
+        if is_failing(reply):
+            self.breaker.failed(now_s, chance)
+        else:
+            self.breaker.succeeded()
+        if reply.status == 429:
+            asked_s = RATE_PAUSE_S if reply.retry_after_s is None else reply.retry_after_s
+            self.pace.pause(now_s, min(asked_s, RATE_PAUSE_MAX_S))
+
+    def count_misses(self, route: str, delivery_id: int, reply: Reply) -> tuple[int, int]:
+        """Return how many 404 a route, and the delivery itself, have had with this answer.
+
+        A route's are counted anew once an answer shows that its workspace is right. A failure in
+        between shows nothing, and what was tried for another reason, or before a restart, counts
+        for neither: a wrong workspace must not cost a delivery.
+        """
+        own = self.own_misses.pop(delivery_id, 0)
+        if reply.status == 404:
+            self.misses[route] = self.misses.get(route, 0) + 1
+            own += 1
+            if own < MISSES_MAX:
+                self.own_misses[delivery_id] = own
+        elif is_in_order(reply):
+            self.misses.pop(route, None)
+        elif own:
+            self.own_misses[delivery_id] = own
+        return self.misses.get(route, 0), own
+
+    @property
+    def has_readers(self) -> bool:
+        """Whether somebody waits for leave to read."""
+        while self._readers and self._readers[0].done():
+            self._readers.popleft()
+        return bool(self._readers)
+
+    @property
+    def is_readers_turn(self) -> bool:
+        """Whether the next request is a reader's, though others wait."""
+        return self.has_readers and (not self.hot or self.turns % _TURNS == _READING_TURN)
+
+    def queue_reader(self) -> asyncio.Future[None]:
+        """Return what is done as soon as one reading request may leave."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._readers.append(future)
+        return future
+
+    def admit_reader(self) -> None:
+        """Let the reader that has waited longest go."""
+        if self.has_readers:
+            self._readers.popleft().set_result(None)
+            self.spend(1)
+
+
+def upstreams_of(
+    scopes: Mapping[str, Iterable[str]], per_minute: int, labels: Mapping[str, str] | None = None
+) -> list[Upstream]:
+    """Return the upstreams of routes by scope, with the names that metrics give them."""
+    names = labels or {}
+    return [
+        Upstream(scope, frozenset(routes), per_minute, names.get(scope, "cention"))
+        for scope, routes in scopes.items()
+    ]

@@ -1,0 +1,223 @@
+"""One look at a workspace: which errands are new there, and which markers they carry.
+
+Reading an errand takes it off Cention's list of changed ones, on which others may depend. So it is
+noted before it is read, and put back afterwards; what was not put back, also by the process before
+this one, is put back before the next look.
+
+Source: the vendor's page "Cention Errand Report". *Assumed*: ids grow, and a new errand is listed
+as changed.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Final, Protocol
+
+from tenacity import (
+    AsyncRetrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_exponential,
+)
+
+from bridge.domain.markers import find_marker
+from bridge.domain.outcomes import Reply, is_failing
+from bridge.ports import Clock, Log, Parcel, Reader, Report, Sighting, Transaction, Writer
+
+BATCH: Final = 20
+TRIES: Final = 4
+WAIT_S: Final = 0.25
+WAIT_MAX_S: Final = 2.0
+_MARKED_AT_ONCE: Final = 500
+LIST: Final = "c3_dirty_errand_list"
+REPORT: Final = "c3_errand_reports"
+
+
+class BrokenOff(Exception):  # noqa: N818 - it is no fault, and says so
+    """A look can't be brought to its end now; a later one may."""
+
+
+class _Passing(BrokenOff):
+    """The same may well succeed in a moment."""
+
+
+class Turns(Protocol):
+    """Who says when a reading request may leave: all requests share the pace."""
+
+    async def leave_to_read(self, scope: str) -> None:
+        """Wait until one may leave."""
+        ...
+
+    def was_read(self, scope: str, what: str, reply: Reply) -> None:
+        """Say what came of it."""
+        ...
+
+
+class Looker:
+    """Looks at one workspace."""
+
+    def __init__(
+        self,
+        *,
+        scope: str,
+        writer: Writer,
+        reader: Reader,
+        clock: Clock,
+        log: Log,
+        turns: Turns,
+    ) -> None:
+        """Stand on these ports."""
+        self._scope = scope
+        self._writer = writer
+        self._reader = reader
+        self._clock = clock
+        self._log = log
+        self._turns = turns
+        # Whether nothing that was read is known to be missing from the list.
+        self.is_tidy = False
+        self.highest_id = 0
+        # How many errands were read: a look that broke off after some was not in vain.
+        self.progress = 0
+
+    async def tidy(self) -> None:
+        """Put back what was read and not put back.
+
+        Raises:
+            BrokenOff: it can't be done now.
+        """
+        if not self.is_tidy:
+            await self._put_back(await self._writer.submit(_intents, self._scope))
+
+    async def look(
+        self, parcels: Sequence[Parcel], routes: Collection[str], *, is_exclusive: bool
+    ) -> dict[int, str]:
+        """Read what may be one of these and isn't known yet.
+
+        Returns:
+            For which parcels, by id, something hides the truth, and what that is.
+
+        Raises:
+            BrokenOff: the look could not be brought to its end.
+        """
+        # What was read and not noted may be the very errand that is looked for.
+        await self.tidy()
+        listed = await self._ask(LIST, lambda: self._reader.changed(self._scope))
+        if not _is_good(listed.reply) or listed.ids is None:
+            return {parcel.id: _refused(LIST, listed.reply) for parcel in parcels}
+        floor = min((parcel.floor_id for parcel in parcels), default=0)
+        candidates = [one for one in sorted(set(listed.ids)) if one > floor]
+        seen = await self._writer.submit(_seen, (self._scope, routes, candidates))
+        unknown = [one for one in candidates if one not in seen]
+        hidden: dict[int, str] = {}
+        for start in range(0, len(unknown), BATCH):
+            batch = unknown[start : start + BATCH]
+            for errand_id, why in (await self._read(batch, is_exclusive=is_exclusive)).items():
+                hidden.update((one.id, why) for one in parcels if one.floor_id < errand_id)
+        self.highest_id = max([self.highest_id, *listed.ids])
+        return hidden
+
+    async def _read(self, batch: Sequence[int], *, is_exclusive: bool) -> dict[int, str]:
+        """Read some errands; return which can't be read, and why."""
+        now_us = self._clock.now_us()
+        self.is_tidy = False
+        await self._writer.submit(_intend, (self._scope, batch, now_us))
+        sightings: list[Sighting] = []
+        unreadable: dict[int, str] = {}
+        own: list[int] = []
+        try:
+            for errand_id in batch:
+                report = await self._ask(REPORT, self._reading(errand_id))
+                if not _is_good(report.reply) or report.body is None:
+                    unreadable[errand_id] = _refused(f"{REPORT}/{errand_id}", report.reply)
+                    continue
+                marker = find_marker(report.body)
+                sightings.append(Sighting(errand_id=errand_id, marker=marker))
+                self.progress += 1
+                if marker and is_exclusive:
+                    own.append(errand_id)
+        finally:
+            await self._writer.submit(_note, (self._scope, sightings, own, now_us))
+        await self._put_back([one for one in batch if one not in own])
+        return unreadable
+
+    def _reading(self, errand_id: int) -> Callable[[], Awaitable[Report]]:
+        return lambda: self._reader.errand(self._scope, errand_id)
+
+    async def _put_back(self, errand_ids: Sequence[int]) -> None:
+        is_tidy = True
+        for start in range(0, len(errand_ids), _MARKED_AT_ONCE):
+            some = errand_ids[start : start + _MARKED_AT_ONCE]
+            report = await self._ask(LIST, self._marking(some))
+            if _is_good(report.reply):
+                await self._writer.submit(_close, (self._scope, some))
+                continue
+            is_tidy = False
+            self._log.error(
+                "errands that were read can't be put on the list of changed ones again",
+                scope=self._scope,
+                status=report.reply.status,
+                count=len(some),
+            )
+        self.is_tidy = is_tidy
+
+    def _marking(self, errand_ids: Sequence[int]) -> Callable[[], Awaitable[Report]]:
+        return lambda: self._reader.mark(self._scope, errand_ids)
+
+    async def _ask(self, what: str, request: Callable[[], Awaitable[Report]]) -> Report:
+        """Ask a few times: a look needs many answers, of which one may fail in passing."""
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(_Passing),
+            stop=stop_after_attempt(TRIES),
+            wait=wait_exponential(multiplier=WAIT_S, max=WAIT_MAX_S),
+            sleep=self._clock.sleep,
+            reraise=True,
+        )
+        return await retrying(self._ask_once, what, request)
+
+    async def _ask_once(self, what: str, request: Callable[[], Awaitable[Report]]) -> Report:
+        await self._turns.leave_to_read(self._scope)
+        report = await request()
+        self._turns.was_read(self._scope, what, report.reply)
+        if is_failing(report.reply) or report.reply.status in {425, 429}:
+            raise _Passing(_refused(what, report.reply))
+        if report.reply.status == 401:
+            raise BrokenOff(_refused(what, report.reply))
+        return report
+
+
+def _is_good(reply: Reply) -> bool:
+    return 200 <= reply.status < 300
+
+
+def _refused(what: str, reply: Reply) -> str:
+    said = reply.failure.value if reply.failure else str(reply.status)
+    return f"{what} was answered with {said}"
+
+
+def _intents(tx: Transaction, scopes: Sequence[str]) -> list[list[int]]:
+    return [tx.intents(scope) for scope in scopes]
+
+
+def _seen(
+    tx: Transaction, asked: Sequence[tuple[str, Collection[str], Sequence[int]]]
+) -> list[set[int]]:
+    return [tx.seen(scope, routes, errand_ids) for scope, routes, errand_ids in asked]
+
+
+def _intend(tx: Transaction, asked: Sequence[tuple[str, Sequence[int], int]]) -> list[None]:
+    for scope, errand_ids, now_us in asked:
+        tx.intend(scope, errand_ids, now_us)
+    return [None] * len(asked)
+
+
+def _note(
+    tx: Transaction, said: Sequence[tuple[str, Sequence[Sighting], Sequence[int], int]]
+) -> list[None]:
+    for scope, sightings, own, now_us in said:
+        tx.note(scope, sightings, now_us)
+        tx.close_intents(scope, own)
+    return [None] * len(said)
+
+
+def _close(tx: Transaction, said: Sequence[tuple[str, Sequence[int]]]) -> list[None]:
+    for scope, errand_ids in said:
+        tx.close_intents(scope, errand_ids)
+    return [None] * len(said)

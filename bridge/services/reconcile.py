@@ -1,0 +1,229 @@
+"""Reconciling: what is in doubt is looked up at Cention before it is sent again.
+
+Creating an errand is not idempotent, so one whose answer was lost may be there already. *Found*: it
+is delivered. *Absent* from two complete looks, the second at least `settle_s` after the bridge
+began to wait for it: it is sent again. *Not to be known*: it is held for a person.
+
+Time is counted from when this process first saw the doubt, on the monotonic clock: a restart, or
+somebody who sets the machine's clock, can only make the wait longer.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from bridge.domain.errors import StoreUnavailable
+from bridge.ports import Clock, Log, Parcel, Reader, Transaction, Writer
+from bridge.services.looking import BrokenOff, Looker, Turns
+from bridge.services.verdicts import Case, Docket, Settled, Verdicts
+
+LOOKS_MIN: Final = 2
+LOOK_EVERY_MIN_S: Final = 1.0
+LOOK_EVERY_MAX_S: Final = 15.0
+_LOOKS_A_SETTLING: Final = 6
+FAILURE_WAIT_MAX_S: Final = 60.0
+POLL_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookupPolicy:
+    """What a site has decided about look-ups.
+
+    `settle_s` is after how many seconds an errand's absence is believed; `is_exclusive` says that
+    nobody else reads, and so clears, the same lists; `routes` are those of each workspace's scope.
+    """
+
+    settle_s: float = 90.0
+    is_exclusive: bool = True
+    routes: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    @property
+    def every_s(self) -> float:
+        """How long from one look to the next."""
+        return min(LOOK_EVERY_MAX_S, max(LOOK_EVERY_MIN_S, self.settle_s / _LOOKS_A_SETTLING))
+
+
+class Dispatch(Turns, Protocol):
+    """The dispatcher, as look-ups see it."""
+
+    def settled(self, settled: Sequence[Settled]) -> None:
+        """Say what became of deliveries in doubt, so that they move on."""
+        ...
+
+
+@dataclass(slots=True)
+class _Doubt:
+    """Since when a delivery is known here to be in doubt, and what looking for it has brought."""
+
+    since_s: float
+    looks: int = 0
+
+
+@dataclass(slots=True)
+class _Desk:
+    """One workspace's look-ups."""
+
+    scope: str
+    looker: Looker
+    doubts: dict[int, _Doubt] = field(default_factory=dict)
+    next_s: float = 0.0
+    looked_s: float = float("-inf")
+    failures: int = 0
+    task: asyncio.Task[None] | None = None
+
+    def keep(self, parcels: Sequence[Parcel], now_s: float) -> None:
+        """Note what is in doubt now. For what was not before a look is due soon."""
+        before = self.doubts
+        self.doubts = {one.id: before.get(one.id) or _Doubt(since_s=now_s) for one in parcels}
+        if not self.failures and self.doubts.keys() - before.keys():
+            self.next_s = min(self.next_s, self.looked_s + LOOK_EVERY_MIN_S)
+
+
+class Reconciler:
+    """Looks up what is in doubt. `policy` can be replaced while running."""
+
+    def __init__(
+        self,
+        *,
+        writer: Writer,
+        reader: Reader,
+        clock: Clock,
+        log: Log,
+        dispatch: Dispatch,
+        verdicts: Verdicts,
+        policy: LookupPolicy,
+    ) -> None:
+        """Stand on these ports."""
+        self._writer = writer
+        self._reader = reader
+        self._clock = clock
+        self._log = log
+        self._dispatch = dispatch
+        self._verdicts = verdicts
+        self._desks: dict[str, _Desk] = {}
+        self._wake = asyncio.Event()
+        self.policy = policy
+
+    def wake(self) -> None:
+        """Say that something is in doubt."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        try:
+            while True:
+                self._wake.clear()
+                wait_s = await self._round()
+                try:
+                    async with self._clock.timeout(wait_s):
+                        await self._wake.wait()
+                except TimeoutError:
+                    pass
+        finally:
+            for desk in self._desks.values():
+                if desk.task is not None:
+                    desk.task.cancel()
+
+    async def _round(self) -> float:
+        """Begin the looks that are due; return how long until the next is."""
+        try:
+            found = await self._writer.submit(_doubtful, None)
+        except StoreUnavailable as error:
+            self._log.warning("look-ups have to wait", error=str(error))
+            return LOOK_EVERY_MIN_S
+        wait_s = POLL_S
+        now_s = self._clock.monotonic()
+        for scope, routes in self.policy.routes.items():
+            parcels = [parcel for parcel in found if parcel.route in routes]
+            desk = self._desk(scope)
+            desk.keep(parcels, now_s)
+            if desk.task is not None or (desk.looker.is_tidy and not parcels):
+                continue
+            if now_s >= desk.next_s:
+                desk.task = asyncio.create_task(self._work(desk, parcels))
+            else:
+                wait_s = min(wait_s, desk.next_s - now_s)
+        return wait_s
+
+    def _desk(self, scope: str) -> _Desk:
+        desk = self._desks.get(scope)
+        if desk is None:
+            looker = Looker(
+                scope=scope,
+                writer=self._writer,
+                reader=self._reader,
+                clock=self._clock,
+                log=self._log,
+                turns=self._dispatch,
+            )
+            desk = self._desks[scope] = _Desk(scope, looker)
+        return desk
+
+    async def _work(self, desk: _Desk, parcels: Sequence[Parcel]) -> None:
+        """Look once, decide what can be decided, and say when to look again."""
+        progress = desk.looker.progress
+        try:
+            if parcels:
+                await self._look(desk, parcels)
+            else:
+                await desk.looker.tidy()
+            desk.failures = 0
+            wait_s = self._until_next(desk)
+        except (BrokenOff, StoreUnavailable, KeyError) as error:
+            desk.failures = 1 if desk.looker.progress > progress else desk.failures + 1
+            wait_s = min(FAILURE_WAIT_MAX_S, 2.0 ** min(desk.failures, 8) / 2)
+            self._log.warning("a look-up broke off", scope=desk.scope, reason=str(error))
+        except Exception as error:  # noqa: BLE001 - one workspace's trouble is not the others'
+            wait_s = FAILURE_WAIT_MAX_S
+            self._log.error("a look-up failed", scope=desk.scope, exc_info=error)
+        finally:
+            desk.task = None
+        desk.next_s = self._clock.monotonic() + wait_s
+        self._wake.set()
+
+    def _until_next(self, desk: _Desk) -> float:
+        if not desk.looker.is_tidy:
+            return FAILURE_WAIT_MAX_S
+        now_s = self._clock.monotonic()
+        settled = [one.since_s + self.policy.settle_s - now_s for one in desk.doubts.values()]
+        return min([self.policy.every_s, *(wait_s for wait_s in settled if wait_s > 0)])
+
+    async def _look(self, desk: _Desk, parcels: Sequence[Parcel]) -> None:
+        policy = self.policy
+        began_s = desk.looked_s = self._clock.monotonic()
+        routes = policy.routes.get(desk.scope, frozenset())
+        try:
+            hidden = await desk.looker.look(parcels, routes, is_exclusive=policy.is_exclusive)
+        except BrokenOff:
+            # What has been seen by then was seen.
+            await self._decide(desk, [Case(parcel=one, is_over=False) for one in parcels])
+            raise
+        self._verdicts.saw_id(desk.scope, desk.looker.highest_id)
+        cases = []
+        for parcel in parcels:
+            doubt = desk.doubts.get(parcel.id)
+            if doubt is None:
+                continue
+            doubt.looks += 1
+            is_settled = began_s - doubt.since_s >= policy.settle_s
+            cases.append(
+                Case(
+                    parcel=parcel,
+                    is_over=is_settled and doubt.looks >= LOOKS_MIN,
+                    hidden_by=hidden.get(parcel.id, ""),
+                )
+            )
+        await self._decide(desk, cases)
+
+    async def _decide(self, desk: _Desk, cases: Sequence[Case]) -> None:
+        is_exclusive = self.policy.is_exclusive
+        docket = Docket(scope=desk.scope, cases=cases, is_exclusive=is_exclusive)
+        settled = await self._writer.submit(self._verdicts.decide, docket)
+        for one in settled:
+            desk.doubts.pop(one.parcel.id, None)
+        self._dispatch.settled(settled)
+
+
+def _doubtful(tx: Transaction, items: Sequence[None]) -> list[list[Parcel]]:
+    return [tx.doubtful() for _ in items]

@@ -1,0 +1,172 @@
+"""Claims within one commit: lane heads that are due are marked as on their way and handed out."""
+
+from collections.abc import Collection, Mapping, Sequence
+from functools import cache
+from typing import Any, Final
+
+from sqlalchemy import (
+    BindParameter,
+    CompoundSelect,
+    Row,
+    Select,
+    bindparam,
+    func,
+    literal,
+    or_,
+    select,
+    union_all,
+    update,
+)
+
+from bridge.domain.contacts import EMPTY_CARD, Card
+from bridge.domain.deliveries import EndErrand, Kind, NewErrand, State, Tier
+from bridge.ports import Claim, Gate, Parcel
+from bridge.storage import tables
+from bridge.storage.codecs import decode
+from bridge.storage.outbox import OutboxTransaction
+from bridge.storage.sets import chunks
+
+_UNREADABLE: Final = "it can't be read; the release that kept it could"
+_PAYLOADS: Final[Mapping[Kind, type[NewErrand | EndErrand]]] = {
+    Kind.NEW_ERRAND: NewErrand,
+    Kind.WATEMPLATE: NewErrand,
+    Kind.END_ERRAND: EndErrand,
+}
+
+
+class ClaimsTransaction(OutboxTransaction):
+    """The part of a transaction that hands deliveries out."""
+
+    def stocked(self, gates: Collection[Gate]) -> set[Gate]:
+        """Return the gates at which something is ready, due or not."""
+        return {
+            gate
+            for some in chunks(sorted(gates, key=lambda gate: (gate.route, gate.kind)))
+            for (position,) in self._connection.execute(
+                _stocked_query(len(some)),
+                {
+                    name: value
+                    for index, gate in enumerate(some)
+                    for name, value in ((f"r{index}", gate.route), (f"k{index}", gate.kind))
+                },
+            )
+            for gate in [some[position]]
+        }
+
+    def claim(self, claim: Claim) -> list[Parcel]:
+        """Mark lane heads that are due as on their way, and return them; see `ports.Transaction`.
+
+        The newest of the live go first, so that whoever calls now doesn't wait for a crowd.
+        """
+        table = tables.outbox
+        given = {"route": claim.gate.route, "kind": claim.gate.kind, "most": claim.limit}
+        since = claim.now_us if claim.tier is Tier.LATER else claim.live_us
+        rows = self._connection.execute(_heads_query(claim.tier), {**given, "since": since}).all()
+        parcels, broken = _parcels(rows, claim)
+        if parcels:
+            self._connection.execute(
+                update(table)
+                .where(table.c.id.in_([one.id for one in parcels]))
+                .values(
+                    state=State.SENDING,
+                    attempts=table.c.attempts + 1,
+                    first_us=func.coalesce(table.c.first_us, claim.now_us),
+                    floor_id=func.coalesce(table.c.floor_id, claim.floor_id),
+                )
+            )
+        if broken:
+            self._connection.execute(
+                update(table)
+                .where(table.c.id.in_([row.id for row in broken]))
+                .values(state=State.DEAD, error=_UNREADABLE)
+            )
+            self.park([row.lane for row in broken])
+        return parcels
+
+    def sending(self) -> list[Parcel]:
+        """Return what was on its way when the store was last closed or lost."""
+        return self._unclear(State.SENDING)
+
+    def doubtful(self) -> list[Parcel]:
+        """Return what is being looked up; `attempts` counts those that were made."""
+        return self._unclear(State.DOUBTFUL)
+
+    def _unclear(self, state: State) -> list[Parcel]:
+        query = select(tables.outbox).where(tables.IS_UNCLEAR, tables.outbox.c.state == state)
+        return [
+            _parcel(row, row.first_us or 0, more_attempts=0)
+            for row in self._connection.execute(query)
+        ]
+
+
+# Statements are put together once: building one takes longer than running it.
+
+
+@cache
+def _stocked_query(count: int) -> CompoundSelect[Any]:
+    """Return which of so many gates, by position, have something ready: a seek or two for each."""
+    table = tables.outbox
+    queries = []
+    for index in range(count):
+        here = table.c.route == bindparam(f"r{index}"), table.c.kind == bindparam(f"k{index}")
+        queries.append(
+            select(literal(index)).where(
+                or_(
+                    select(table.c.id).where(*here, tables.IS_FIRST).exists(),
+                    select(table.c.id).where(*here, tables.IS_LATER).exists(),
+                )
+            )
+        )
+    return union_all(*queries)
+
+
+@cache
+def _heads_query(tier: Tier) -> Select[Any]:
+    table = tables.outbox
+    query = select(table).where(
+        table.c.route == bindparam("route"), table.c.kind == bindparam("kind")
+    )
+    since: BindParameter[int] = bindparam("since")
+    if tier is Tier.LIVE:
+        query = query.where(tables.IS_FIRST, table.c.accepted_us > since)
+        query = query.order_by(table.c.accepted_us.desc())
+    elif tier is Tier.OLD:
+        query = query.where(tables.IS_FIRST, table.c.accepted_us <= since)
+        query = query.order_by(table.c.accepted_us)
+    else:
+        query = query.where(tables.IS_LATER, table.c.due_us <= since).order_by(table.c.due_us)
+    return query.limit(bindparam("most"))
+
+
+def _parcels(rows: Sequence[Row[Any]], claim: Claim) -> tuple[list[Parcel], list[Row[Any]]]:
+    """Return the parcels that rows hold, and the rows that hold nothing readable."""
+    parcels: list[Parcel] = []
+    broken: list[Row[Any]] = []
+    for row in rows:
+        try:
+            parcels.append(_parcel(row, claim.now_us, claim.floor_id))
+        except ValueError:
+            broken.append(row)
+    return parcels, broken
+
+
+def _parcel(row: Row[Any], now_us: int, floor_id: int = 0, more_attempts: int = 1) -> Parcel:
+    kind = Kind(row.kind)
+    payload: NewErrand | EndErrand | Card = EMPTY_CARD
+    if kind in _PAYLOADS and row.payload is not None:
+        payload = decode(_PAYLOADS[kind], row.payload)
+    return Parcel(
+        id=row.id,
+        key=row.key,
+        lane=row.lane,
+        kind=kind,
+        route=row.route,
+        source=row.source,
+        reference_id=row.reference_id,
+        accepted_us=row.accepted_us,
+        first_us=row.first_us or now_us,
+        attempts=row.attempts + more_attempts,
+        payload=payload,
+        person=row.person_id,
+        floor_id=floor_id if row.floor_id is None else row.floor_id,
+    )

@@ -1,0 +1,66 @@
+"""Shut gates within one commit: who may not leave, why, and when one is let through to see."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import Connection, delete, select
+
+from bridge.domain.deliveries import Kind
+from bridge.ports import Pause
+from bridge.storage import tables
+from bridge.storage.sets import upsert
+
+_ALL_KINDS: Final = "*"
+
+
+class GatesTransaction:
+    """The gates' part of a transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Work within the connection's open transaction."""
+        self._connection = connection
+
+    def pauses(self) -> Sequence[Pause]:
+        """Return all gates that are shut."""
+        return [
+            Pause(
+                route=row.route,
+                kind=None if row.kind == _ALL_KINDS else Kind(row.kind),
+                reason=row.reason,
+                since_us=row.since_us,
+                probe_us=row.probe_us,
+                token_mark=row.token_mark,
+            )
+            for row in self._connection.execute(select(tables.pauses))
+        ]
+
+    def save_pauses(self, pauses: Sequence[Pause]) -> None:
+        """Shut gates, or change what is known of the shut ones."""
+        if not pauses:
+            return
+        self._connection.execute(
+            upsert(tables.pauses, ["route", "kind", "reason"], ["probe_us", "token_mark"]),
+            [
+                {
+                    "route": pause.route,
+                    "kind": pause.kind or _ALL_KINDS,
+                    "reason": pause.reason,
+                    "since_us": pause.since_us,
+                    "probe_us": pause.probe_us,
+                    "token_mark": pause.token_mark,
+                }
+                for pause in pauses
+            ],
+        )
+
+    def clear_pauses(self, pauses: Sequence[Pause]) -> None:
+        """Open gates."""
+        table = tables.pauses
+        for pause in pauses:
+            self._connection.execute(
+                delete(table).where(
+                    table.c.route == pause.route,
+                    table.c.kind == (pause.kind or _ALL_KINDS),
+                    table.c.reason == pause.reason,
+                )
+            )

@@ -1,0 +1,206 @@
+"""How long things stay, within one commit: what is delivered moves aside, what is old goes.
+
+`services.upkeep` says when. Everything comes in portions, by rows and by bytes, so that an event
+waits for one of these at most; and every search goes by an index, however much there is.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Table,
+    delete,
+    func,
+    insert,
+    select,
+    tuple_,
+    update,
+)
+
+from bridge.domain.calls import Thread
+from bridge.domain.deliveries import State
+from bridge.storage import tables
+from bridge.storage.codecs import decode, encode
+from bridge.storage.redaction import without_texts
+from bridge.storage.sets import chunks
+
+# What attachments weigh: a payload may be megabytes, and is copied or overwritten byte by byte.
+BYTES_MAX: Final = 4 * 2**20
+_CLOSED: Final = "closed"
+# How a thread is stored whose spans still tell what was said; see `codecs.encode`.
+_TOLD: Final = b'"known":'
+
+
+class KeepingTransaction:
+    """The part of a transaction that moves things aside and away."""
+
+    _connection: Connection
+
+    def archive(self, before_us: int, limit: int) -> int:
+        """Move up to `limit` deliveries that were delivered before then out of the outbox.
+
+        The rest of their lanes may still wait: what is not in the outbox counts as delivered.
+        """
+        table, target = tables.outbox, tables.delivered
+        ids = self._portion(
+            table,
+            table.c.done_us,
+            (table.c.done_us < before_us, table.c.state == State.DELIVERED),
+            limit,
+        )
+        names = [column.name for column in target.c]
+        for some in chunks(ids):
+            are_these = table.c.id.in_(some)
+            moved = select(*(table.c[name] for name in names)).where(are_these)
+            self._connection.execute(insert(target).from_select(names, moved))
+            # A contact card holds nothing that would go later and take this along.
+            self._unsay(select(table.c.id).where(are_these, table.c.payload.is_(None)))
+            self._connection.execute(delete(table).where(are_these))
+        return len(ids)
+
+    def purge(self, horizons: Mapping[str, int], limit: int) -> int:
+        """Remove up to `limit` rows of each table that are past their time; see `ports`."""
+        return (
+            self._purge_payloads(horizons["payload"], limit)
+            + self._purge_journal(horizons["journal"], limit)
+            + self._purge_rows(tables.quarantine, "received_us", horizons["quarantine"], limit)
+            + self._purge_calls(horizons["calls"], horizons["callbacks"], limit)
+        )
+
+    def purge_people(self, after: str, before_us: int, limit: int) -> str:
+        """Look at `limit` people, and erase who is past their time; see `ports`."""
+        people, keys, outbox = tables.people, tables.person_keys, tables.outbox
+        query = (
+            select(people.c.id, people.c.named_us, people.c.confirmed_us)
+            .where(people.c.id > after)
+            .order_by(people.c.id)
+            .limit(limit)
+        )
+        rows = self._connection.execute(query).all()
+        old = [row.id for row in rows if max(row.named_us, row.confirmed_us) < before_us]
+        for some in chunks(old):
+            lanes = [f"contact:{one}" for one in some]
+            query = select(outbox.c.person_id).where(
+                outbox.c.key.in_(lanes), outbox.c.state != State.DELIVERED
+            )
+            waiting = set(self._connection.execute(query).scalars())
+            doomed = [one for one in some if one not in waiting]
+            self._connection.execute(delete(keys).where(keys.c.person_id.in_(doomed)))
+            self._connection.execute(delete(people).where(people.c.id.in_(doomed)))
+        return str(rows[-1].id) if len(rows) == limit else ""
+
+    def _purge_payloads(self, before_us: int, limit: int) -> int:
+        events, outbox, delivered = tables.events, tables.outbox, tables.delivered
+        gone = 0
+        for table, moment in (
+            (events, events.c.received_us),
+            (outbox, outbox.c.done_us),
+            (delivered, delivered.c.done_us),
+        ):
+            conditions = (moment < before_us, table.c.payload.is_not(None))
+            ids = self._portion(table, moment, conditions, limit)
+            for some in chunks(ids):
+                self._connection.execute(
+                    update(table).where(table.c.id.in_(some)).values(payload=None)
+                )
+                if table is not events:
+                    self._unsay(some)
+            gone += len(ids)
+        return gone
+
+    def _unsay(self, deliveries: Any) -> None:
+        """Take out what upstreams said of deliveries: they may quote what they were sent."""
+        attempts = tables.attempts
+        self._connection.execute(
+            update(attempts)
+            .where(attempts.c.delivery_id.in_(deliveries), attempts.c.detail != "")
+            .values(detail="")
+        )
+
+    def _purge_journal(self, before_us: int, limit: int) -> int:
+        sightings = tables.sightings
+        # One that is open has to be put back on Cention's list, however long that takes.
+        key = tuple_(sightings.c.scope, sightings.c.errand_id)
+        closed = (
+            select(sightings.c.scope, sightings.c.errand_id)
+            .where(sightings.c.at_us < before_us, sightings.c.state == _CLOSED)
+            .order_by(sightings.c.at_us)
+            .limit(limit)
+        )
+        return (
+            self._purge_rows(tables.events, "received_us", before_us, limit)
+            + self._purge_rows(tables.delivered, "done_us", before_us, limit)
+            + self._purge_rows(tables.attempts, "at_us", before_us, limit)
+            + self._connection.execute(delete(sightings).where(key.in_(closed))).rowcount
+        )
+
+    def _purge_rows(self, table: Table, moment: str, before_us: int, limit: int) -> int:
+        old = (
+            select(table.c.id)
+            .where(table.c[moment] < before_us)
+            .order_by(table.c[moment])
+            .limit(limit)
+        )
+        return self._connection.execute(delete(table).where(table.c.id.in_(old))).rowcount
+
+    def _purge_calls(self, before_us: int, open_before_us: int, limit: int) -> int:
+        """Remove calls that no event can reach; of those that are open, what was said in them."""
+        calls = tables.calls
+        key = tuple_(calls.c.source, calls.c.reference_id)
+        gone = 0
+        for is_open, moment_us in ((False, before_us), (True, open_before_us)):
+            old = (
+                select(calls.c.source, calls.c.reference_id)
+                .where(
+                    calls.c.last_us < moment_us,
+                    calls.c.timer_us.is_(None),
+                    calls.c.is_open.is_(is_open),
+                )
+                .order_by(calls.c.last_us)
+                .limit(limit)
+            )
+            gone += self._connection.execute(delete(calls).where(key.in_(old))).rowcount
+        return gone + self._redact_calls(before_us, limit)
+
+    def _redact_calls(self, before_us: int, limit: int) -> int:
+        calls = tables.calls
+        query = (
+            select(calls.c.source, calls.c.reference_id, calls.c.state)
+            .where(calls.c.last_us < before_us, calls.c.is_open.is_(True))
+            .where(func.instr(calls.c.state, _TOLD) > 0)
+            .order_by(calls.c.last_us)
+            .limit(limit)
+        )
+        rows = self._connection.execute(query).all()
+        for row in rows:
+            thread = decode(Thread, row.state)
+            after = replace(thread, spans=tuple(without_texts(span) for span in thread.spans))
+            self._connection.execute(
+                update(calls)
+                .where(calls.c.source == row.source, calls.c.reference_id == row.reference_id)
+                .values(state=encode(after), is_open=after.is_open)
+            )
+        return len(rows)
+
+    def _portion(
+        self,
+        table: Table,
+        moment: Column[Any],
+        conditions: Iterable[ColumnElement[bool]],
+        limit: int,
+    ) -> Sequence[int]:
+        """Return the ids of the oldest rows that meet the conditions: one, or as many as fit."""
+        weight = func.coalesce(func.length(table.c.payload), 0)
+        query = select(table.c.id, weight).where(*conditions).order_by(moment).limit(limit)
+        ids: list[int] = []
+        total = 0
+        for row_id, weighs in self._connection.execute(query):
+            total += weighs
+            if ids and total > BYTES_MAX:
+                break
+            ids.append(row_id)
+        return ids
