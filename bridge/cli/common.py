@@ -123,12 +123,6 @@ def fail(line: str, *, code: int = 1) -> NoReturn:
     raise typer.Exit(code) from None
 
 
-def one_of_both(ids: Sequence[object] | None, everything: bool) -> None:
-    """Insist on ids or `--all`, but not on both."""
-    if bool(ids) is everything:
-        raise typer.BadParameter("give ids, or --all", param_hint="ID")
-
-
 def confirm(question: str, *, yes: bool) -> None:
     """Ask before what can't be undone; a no exits with 1."""
     if yes:
@@ -237,6 +231,11 @@ def working(label: str) -> Iterator[None]:
         yield
 
 
+def file_size(content: str) -> str:
+    """Return what stands for a file's content, given in base64, where it is shown."""
+    return f"({len(content) * 3 // 4:,} bytes)"
+
+
 class Veil:
     """Hides who called: numbers to their last two digits, names and texts whole.
 
@@ -273,8 +272,7 @@ class Veil:
         """Return an event's or a delivery's content as far as it may be seen."""
         if isinstance(value, dict):
             if "content_type" in value and isinstance(value.get("content"), str):
-                size = len(value["content"]) * 3 // 4
-                value = {**value, "content": f"({size:,} bytes)"}
+                value = {**value, "content": file_size(value["content"])}
                 return value if self._is_off else {**value, "name": self.text(str(value["name"]))}
             return {name: self.document(item, name) for name, item in value.items()}
         if isinstance(value, list):

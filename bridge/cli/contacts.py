@@ -30,7 +30,8 @@ from bridge.domain.msisdn import NumberStatus
 from bridge.settings import Settings
 from bridge.storage import queries
 from bridge.storage.engine import DaemonLock
-from bridge.storage.forgetting import Erased, Found, Whom, compact, erase, find, remains, search
+from bridge.storage.forgetting import Erased, Found, compact, erase, remains, search
+from bridge.storage.whom import Whom, find
 
 # A person who calls just now is written down again while the rest is being erased.
 _ROUNDS_MAX: Final = 3

@@ -17,11 +17,11 @@ from typer.testing import CliRunner, Result
 from bridge.app import wiring
 from bridge.cention.client import CentionSender
 from bridge.cli.shell import app
-from bridge.domain.deliveries import Kind
+from bridge.domain.deliveries import Kind, Tier
 from bridge.domain.outcomes import Failure, Reply, judge
 from bridge.ops.clock import SystemClock, SystemEntropy
 from bridge.ops.metrics import BridgeMetrics
-from bridge.ports import Gate, Parcel, Refusal, Transaction
+from bridge.ports import Claim, Gate, Parcel, Refusal, Transaction
 from bridge.services import recording
 from bridge.services.ingest import Ingest, Receipt
 from bridge.settings import Settings, load_settings
@@ -31,7 +31,7 @@ from bridge.storage.transaction import SqlTransaction
 from bridge.storage.writer import SharedCommit
 
 if TYPE_CHECKING:
-    import aiohttp
+    from bridge.cention.exchange import Exchange
 
 OURS = ("BRIDGE_", "STATE_DIRECTORY", "CREDENTIALS_DIRECTORY")
 NUMBER = "+60123456789"
@@ -156,7 +156,13 @@ class Site:
         now_us = SystemClock().now_us()
 
         def take(tx: Transaction) -> list[Parcel]:
-            parcels = tx.claim(gate, 1000, now_us)
+            parcels = [
+                parcel
+                for tier in Tier
+                for parcel in tx.claim(
+                    Claim(gate=gate, tier=tier, limit=1000, now_us=now_us, live_us=now_us)
+                )
+            ]
             people = tx.people({one.person for one in parcels if one.person})
             return [
                 replace(one, payload=people[one.person].missing(now_us, 1))
@@ -173,8 +179,8 @@ class Site:
         """Record what came of sending, as the daemon does; what is in doubt is held."""
         clock = SystemClock()
         # Nothing is sent: it only tells tokens apart.
-        session = cast("aiohttp.ClientSession", None)
-        sender = CentionSender(session, clock, wiring.cention_options(self.settings()))
+        exchange = cast("Exchange", None)
+        sender = CentionSender(exchange, wiring.cention_options(self.settings()))
         recorder = recording.Recorder(
             clock=clock,
             entropy=SystemEntropy(),
@@ -231,3 +237,11 @@ class Site:
         """Return every byte of the store's files."""
         files = sorted(self.folder.glob("bridge.db*"))
         return b"".join(file.read_bytes() for file in files)
+
+
+def filled(folder: Path, fill: Callable[[Site], None]) -> Path:
+    """Make a store with something in it, to be copied: filling one takes longer than copying."""
+    with pytest.MonkeyPatch.context() as patch:
+        site = Site.make(folder, prepared(folder), patch)
+        fill(site)
+    return site.store

@@ -1,5 +1,4 @@
 import json
-import random
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -7,17 +6,13 @@ from typing import Any
 
 import pytest
 from cli_site import CUID, DELIVERED, NAME, NUMBER, REFUSED, Site, event, prepared
+from contacts_site import ADDRESS, OTHER, fill, forget, left
 
 from bridge.cli import common
 from bridge.domain.deliveries import Kind
 from bridge.storage import engine
 from bridge.storage.engine import DaemonLock
 
-ADDRESS = "ada@example.com"
-SAID = ("broken tooth", "pbx.example/rec/1", "Zürich ÅÄÖ")
-# However they wrote it: the beginnings of the number are many people's, its end is theirs.
-SECRETS = (NUMBER[1:], "123456789", "345 6789", "345-6789", NAME, CUID, ADDRESS, *SAID)
-OTHER = {"callerNumber": "+60198765432", "callerName": "Grace Hopper", "cuid": "7777-00-1111"}
 MISSED = ("call.queued", "call.abandoned")
 
 
@@ -31,22 +26,9 @@ def site(tmp_path: Path, empty: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     return Site.make(tmp_path, empty, monkeypatch)
 
 
-def left(site: Site, secrets: tuple[str, ...] = SECRETS) -> list[str]:
-    """Return what of these still stands in the files of the store."""
-    raw = site.raw()
-    return [one for one in secrets if one.encode() in raw or json.dumps(one).encode() in raw]
-
-
 def known(site: Site, text: str) -> list[Any]:
     result = site.run("contacts", "show", text, "--json")
     return list(json.loads(result.stdout)) if result.exit_code == 0 else []
-
-
-def forget(site: Site, text: str = NUMBER, *args: str) -> str:
-    """Forget somebody, which has to succeed, and return what is said about it."""
-    result = site.run("contacts", "forget", text, "--yes", *args)
-    assert (result.exit_code, result.stderr) == (0, "")
-    return result.stdout
 
 
 class TestShow:
@@ -86,33 +68,6 @@ class TestShow:
 
     def test_nothing_is_wrong_usage(self, site: Site) -> None:
         assert site.run("contacts", "show", " ").exit_code == 2
-
-
-def fill(site: Site) -> None:
-    """Take many calls in, the person's among them, one by one: rows move from page to page."""
-    chance = random.Random(2)  # noqa: S311 - made-up calls
-    documents = []
-    for number in range(400):
-        who: dict[str, Any] = {
-            "callerNumber": f"+6012{chance.randrange(10**6, 10**7)}",
-            "callerName": f"Caller {number}",
-            "cuid": f"cuid-{number}",
-        }
-        if number % 20 == 0:
-            who = {
-                "callerNumber": chance.choice(["012-345 6789", NUMBER, "0060 12 345-6789"]),
-                "callerName": NAME,
-                "cuid": CUID,
-                "contact": {"email": [ADDRESS]},
-                "link": "https://pbx.example/rec/1",
-            }
-        comment = "x" * chance.randrange(600)
-        beside = {"comment": f"{comment} Zürich ÅÄÖ", "callReason": "broken tooth"}
-        for kind in ("call.queued", "call.answered", "call.ended"):
-            said = event(kind, referenceId=f"r{number}", minutes=chance.random() * 600, **who)
-            documents.append({**said, "extraData": beside if number % 20 == 0 else {}})
-    chance.shuffle(documents)
-    site.take(*documents)
 
 
 class TestForget:

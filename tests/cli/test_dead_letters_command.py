@@ -67,7 +67,7 @@ class TestShow:
     def test_it_tells_every_attempt_in_the_upstreams_own_words(self, site: Site) -> None:
         site.take(event("call.answered"))
         site.send(Kind.NEW_ERRAND, LOST)
-        site.run("dead-letters", "replay", "--all")
+        site.run("dead-letters", "replay", "--yes", "--all")
         site.send(Kind.NEW_ERRAND, REFUSED)
         found = site.read("dead-letters", "show", ids(site)["new_errand"], "--reveal")
         assert [(one["outcome"], one["status"]) for one in found["tries"]] == [
@@ -107,14 +107,14 @@ class TestShow:
 class TestReplay:
     def test_the_lane_starts_again_with_its_head(self, stopped: Site) -> None:
         result = stopped.run("dead-letters", "replay", ids(stopped)["new_errand"])
-        assert (result.exit_code, result.stdout) == (0, "2 deliveries will be sent again.\n")
+        assert (result.exit_code, result.stdout) == (0, "Replaying 2 of 2, the last leaves now.\n")
         assert stopped.states() == {"new_errand": "ready", "end_errand": "blocked"}
         assert not stopped.claim(Kind.END_ERRAND)
         stopped.send(Kind.NEW_ERRAND, DELIVERED)
         assert stopped.states() == {"new_errand": "delivered", "end_errand": "ready"}
 
     def test_an_end_takes_along_the_errand_that_it_waits_for(self, stopped: Site) -> None:
-        stopped.run("dead-letters", "replay", "--all", "--kind", "end_errand")
+        stopped.run("dead-letters", "replay", "--yes", "--all", "--kind", "end_errand")
         assert stopped.states() == {"new_errand": "ready", "end_errand": "blocked"}
 
     def test_an_end_whose_errand_is_there_goes_by_itself(self, site: Site) -> None:
@@ -125,12 +125,12 @@ class TestReplay:
         assert site.states() == {"new_errand": "delivered", "end_errand": "ready"}
 
     def test_one_that_stops_again_parks_what_waits(self, stopped: Site) -> None:
-        stopped.run("dead-letters", "replay", "--all")
+        stopped.run("dead-letters", "replay", "--yes", "--all")
         stopped.send(Kind.NEW_ERRAND, REFUSED)
         assert stopped.states() == {"new_errand": "dead", "end_errand": "parked"}
 
     def test_it_begins_its_tries_anew(self, stopped: Site) -> None:
-        stopped.run("dead-letters", "replay", "--all")
+        stopped.run("dead-letters", "replay", "--yes", "--all")
         create = outbox(stopped)["new_errand"]
         assert (create["attempts"], create["first_at"]) == (0, None)
         assert len(create["tries"]) == 1
@@ -139,7 +139,7 @@ class TestReplay:
         site.take(event("call.answered", minutes=2), event("call.ended"))
         site.send(Kind.NEW_ERRAND, LOST)
         assert site.states() == {"new_errand": "held", "end_errand": "parked"}
-        site.run("dead-letters", "replay", "--all")
+        site.run("dead-letters", "replay", "--yes", "--all")
         assert site.states() == {"new_errand": "ready", "end_errand": "blocked"}
 
     def test_ids_that_have_not_stopped_are_named_and_the_others_go(self, stopped: Site) -> None:
@@ -148,8 +148,10 @@ class TestReplay:
         assert result.stderr == "999: is no such dead letter\n"
         assert stopped.states()["new_errand"] == "ready"
 
-    @pytest.mark.parametrize("args", [[], ["1", "--all"], ["x"], ["0"]])
-    def test_it_wants_ids_or_all(self, stopped: Site, args: list[str]) -> None:
+    @pytest.mark.parametrize(
+        "args", [[], ["1", "--all"], ["1", "--kind", "new_errand"], ["x"], ["0"]]
+    )
+    def test_it_wants_ids_or_else_a_filter_or_all(self, stopped: Site, args: list[str]) -> None:
         result = stopped.run("dead-letters", "replay", *args)
         assert result.exit_code == 2
         assert stopped.states()["new_errand"] == "dead"
@@ -160,8 +162,8 @@ class TestReplay:
         monkeypatch.setattr(common, "BATCH", 2)
         site.take(*(event("call.answered", referenceId=f"r{number}") for number in range(5)))
         site.send(Kind.NEW_ERRAND, REFUSED)
-        result = site.run("dead-letters", "replay", "--all")
-        assert result.stdout == "5 deliveries will be sent again.\n"
+        result = site.run("dead-letters", "replay", "--yes", "--all")
+        assert result.stdout == "Replaying 5 of 5, the last leaves now.\n"
 
 
 class TestDrop:
@@ -240,7 +242,7 @@ class TestStore:
         assert result.exit_code == 2
         assert result.stderr.startswith("store.url: there is no store at")
         assert result.stderr.count("\n") == 1
-        assert site.run("dead-letters", "replay", "--all").exit_code == 2
+        assert site.run("dead-letters", "replay", "--yes", "--all").exit_code == 2
         assert not site.store.exists()
 
     @pytest.mark.parametrize(
@@ -253,7 +255,7 @@ class TestStore:
     )
     def test_one_of_another_release_is_refused(self, site: Site, statement: str, said: str) -> None:
         site.do(lambda connection: connection.execute(text(statement)))
-        for command in (("list",), ("replay", "--all")):
+        for command in (("list",), ("replay", "--yes", "--all")):
             result = site.run("dead-letters", *command)
             assert result.exit_code == 2
             assert said in result.stderr
@@ -283,7 +285,7 @@ class TestStore:
         monkeypatch.setattr(engine, "_BUSY_TIMEOUT_MS", 1)
 
         def run(_connection: object) -> Result:
-            return stopped.run("dead-letters", "replay", "--all")
+            return stopped.run("dead-letters", "replay", "--yes", "--all")
 
         result = stopped.do(run)
         assert result.exit_code == 1

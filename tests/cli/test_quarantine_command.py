@@ -115,14 +115,14 @@ class TestReplay:
         said = event("call.answered")
         site.take(said)
         site.refuse(body(said))
-        assert site.run("quarantine", "replay", "--all").exit_code == 0
+        assert site.run("quarantine", "replay", "--yes", "--all").exit_code == 0
         assert left(site) == []
         assert len(events(site)) == 1
 
     def test_a_conflict_stays_one(self, site: Site) -> None:
         site.take(event("call.answered"))
         site.refuse(body(event("call.answered", callerName="Somebody else")))
-        result = site.run("quarantine", "replay", "--all")
+        result = site.run("quarantine", "replay", "--yes", "--all")
         assert result.exit_code == 1
         assert "/eventId: an event with this id and other content" in result.stderr
         assert left(site) == ["a"]
@@ -137,7 +137,7 @@ class TestReplay:
     def test_one_that_fails_holds_up_no_other(self, site: Site) -> None:
         site.refuse(b"{", id="b", received_us=1)
         site.refuse(body(LOCAL), id="c")
-        result = site.run("quarantine", "replay", "--all")
+        result = site.run("quarantine", "replay", "--yes", "--all")
         assert result.exit_code == 1
         assert result.stdout == "1 refusal taken in.\n"
         assert result.stderr.startswith("b000")

@@ -4,6 +4,8 @@ import pytest
 from cli_site import AWAY, CUID, DELIVERED, NAME, NUMBER, REFUSED, Site, event, prepared
 
 from bridge.domain.deliveries import Kind
+from bridge.ops.clock import SystemClock
+from bridge.storage.transaction import SqlTransaction
 
 ADDRESS = "ada@example.com"
 SECRETS = (NUMBER[1:], "345 6789", NAME, CUID, ADDRESS, "broken tooth", "pbx.example", "hush.wav")
@@ -105,6 +107,14 @@ def test_what_waits_at_a_shut_gate_says_so(site: Site) -> None:
 def test_a_finished_delivery_is_not_paused(told: Site) -> None:
     told.run("routes", "pause", "default")
     assert [one["paused"] for one in told.read("trace", "r1")["deliveries"]] == [None, None]
+
+
+def test_the_story_stays_the_same_when_deliveries_move_aside(told: Site) -> None:
+    before = told.read("trace", "r1", "--reveal"), told.run("trace", "r1").stdout
+    later_us = SystemClock().now_us() + 10**9
+    moved = told.do(lambda connection: SqlTransaction(connection).archive(later_us, 100))
+    assert moved == 1
+    assert (told.read("trace", "r1", "--reveal"), told.run("trace", "r1").stdout) == before
 
 
 def test_an_outbound_call_leads_to_the_call_that_it_belongs_to(site: Site) -> None:

@@ -1,0 +1,154 @@
+"""Taking in what was refused at the door, by the settings as they are now."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Engine
+
+from bridge.app import wiring
+from bridge.cli.common import tracked
+from bridge.domain.errors import InvalidEvent, Issue, StoreUnavailable
+from bridge.inbound.shapes import Body, Candidate, Shape, read
+from bridge.inbound.strict_json import StrictJsonError
+from bridge.ops.clock import SystemClock
+from bridge.ops.metrics import BridgeMetrics
+from bridge.ports import Gate
+from bridge.services.ingest import Arrival, Ingest, Taken
+from bridge.settings import Settings
+from bridge.storage import refusals, repairs
+from bridge.storage.engine import open_reader
+from bridge.storage.schema import digest_key
+from bridge.storage.writer import SharedCommit
+
+REASONS_MAX: Final = 5
+_CONFLICT: Final = "/eventId: an event with this id and other content is kept already"
+
+
+def reason(pointer: str, detail: str) -> str:
+    """Return on one line what is wrong, and where."""
+    return f"{pointer}: {detail}" if pointer else detail
+
+
+async def readmit(
+    engine: Engine,
+    settings: Settings,
+    ids: Sequence[str],
+    *,
+    gap_s: float = 0.0,
+    bodies: Mapping[str, bytes] | None = None,
+) -> tuple[int, list[str]]:
+    """Take refusals in one by one; what is taken leaves the quarantine.
+
+    Args:
+        engine: the daemon's store.
+        settings: the daemon's settings.
+        ids: which.
+        gap_s: from one to the next no less than so many seconds.
+        bodies: what stands in place of the body that was kept, by id.
+
+    Returns:
+        How many were taken, and a line for each reason why another was not.
+    """
+    clock = SystemClock()
+    writer = SharedCommit(engine)
+    ingest = Ingest(
+        writer=writer,
+        clock=clock,
+        meter=BridgeMetrics(),
+        policy=wiring.ingest_policy(settings),
+        digest_key=digest_key(engine),
+        on_work=_leave_to_the_daemon,
+    )
+    reader = open_reader(settings.store.url)
+    count = 0
+    wrong: list[str] = []
+    writer.start()
+    next_s = clock.monotonic()
+    try:
+        for one in tracked(ids, "Replaying"):
+            with reader.connect() as connection:
+                found = refusals.one(connection, one)
+            if found is None:
+                continue
+            if bodies and one in bodies:
+                # Whoever gives a body gives the whole of it.
+                found = {**found, "body": bodies[one], "is_cut": False}
+            if (wait_s := next_s - clock.monotonic()) > 0:
+                await clock.sleep(wait_s)
+            next_s += gap_s
+            reasons = await _take(ingest, found)
+            if reasons:
+                wrong.extend(f"{one}: {why}" for why in reasons[:REASONS_MAX])
+                continue
+            # In a commit of its own: were it lost, the next replay would find duplicates.
+            with engine.begin() as connection:
+                count += repairs.forget_refusals(connection, [one])
+    finally:
+        await writer.close()
+        reader.dispose()
+    return count, wrong
+
+
+def _leave_to_the_daemon(_gates: Iterable[Gate]) -> None:
+    """Do nothing: the daemon looks for work every second."""
+
+
+async def _take(ingest: Ingest, found: dict[str, Any]) -> list[str]:
+    """Take in a refused body; return why not, a line for each event that can't be."""
+    if found["is_cut"]:
+        return ["was cut when it was kept, so it can't be replayed; have it sent again"]
+    try:
+        candidates = _read(found).candidates
+    except StrictJsonError as error:
+        return [reason(error.pointer, error.detail)]
+    except InvalidEvent as error:
+        return _said(error.issues)
+    if not candidates:
+        return ["holds no event"]
+    arrivals, reasons = _admit(ingest, candidates, found["source"])
+    for receipt in await ingest.take(arrivals) if arrivals else []:
+        if isinstance(receipt, StoreUnavailable):
+            raise receipt
+        if isinstance(receipt, Exception):
+            reasons.append(f"can't be processed ({type(receipt).__name__})")
+        elif receipt.taken is Taken.CONFLICT:
+            reasons.append(_CONFLICT)
+    return reasons
+
+
+def _admit(
+    ingest: Ingest, candidates: Iterable[Candidate], source: str
+) -> tuple[list[Arrival], list[str]]:
+    """Check what may be events; return those that are, and a line for each that isn't."""
+    arrivals: list[Arrival] = []
+    reasons: list[str] = []
+    for candidate in candidates:
+        try:
+            if candidate.error is not None:
+                raise candidate.error
+            arrivals.append(ingest.admit(candidate.document, source=source))
+        except InvalidEvent as error:
+            reasons.extend(_said(error.issues))
+    return arrivals, reasons
+
+
+def _read(found: dict[str, Any]) -> Body:
+    """Read a refused body in the shape that it came in.
+
+    One event out of several is kept as JSON, whatever shape they came in.
+    """
+    media_type = found["content_type"].partition(";")[0].strip().lower()
+    try:
+        shape = Shape(media_type)
+    except ValueError:
+        raise InvalidEvent([Issue("", "came as a type that holds no events")]) from None
+    body = read(shape, found["body"], {})
+    if shape is Shape.JSON and not body.is_batch:
+        document = body.candidates[0].document
+        if isinstance(document, dict) and "specversion" in document and "data" in document:
+            return read(Shape.CLOUDEVENT, found["body"], {})
+    return body
+
+
+def _said(issues: Iterable[Issue]) -> list[str]:
+    return [reason(issue.pointer, issue.detail) for issue in issues]
