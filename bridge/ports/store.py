@@ -211,7 +211,7 @@ class Writer(Protocol):
         Whoever waits may be cancelled; the item is handled all the same.
 
         Raises:
-            StoreUnavailable: it can't be kept now.
+            StoreUnavailable: it can't be kept now; or, as `StoreBroken`, by this process no more.
         """
         ...
 

@@ -91,9 +91,9 @@ class Channel:
             return self.breaker.wait_s(now_s) or float("inf")
         return self.pace.wait_s(now_s)
 
-    def spend(self, count: int) -> None:
+    def spend(self, count: int, now_s: float) -> None:
         """Note that so many requests leave now."""
-        self.pace.take(count)
+        self.pace.take(count, now_s)
         self.turns += count
         if count:
             self.breaker.sent()
@@ -145,11 +145,11 @@ class Channel:
         self._readers.append(future)
         return future
 
-    def admit_reader(self) -> None:
+    def admit_reader(self, now_s: float) -> None:
         """Let the reader that has waited longest go."""
         if self.has_readers:
             self._readers.popleft().set_result(None)
-            self.spend(1)
+            self.spend(1, now_s)
 
 
 def upstreams_of(

@@ -179,6 +179,9 @@ class Dispatcher:
             except StoreUnavailable as error:
                 self._log.error("nothing can be claimed", error=str(error))
                 wait_s = STORE_RETRY_S
+            except Exception as error:  # noqa: BLE001 - what is fine goes on
+                self._log.error("claiming failed", exc_info=error)
+                wait_s = STORE_RETRY_S
             since_s = self._clock.monotonic() - polled_s
             if since_s >= POLL_S:
                 polled_s = self._clock.monotonic()
@@ -231,7 +234,7 @@ class Dispatcher:
                 continue
             room = channel.room(now_s, self._policy.in_flight_max)
             if room and channel.is_readers_turn:
-                channel.admit_reader()
+                channel.admit_reader(now_s)
                 room = channel.room(now_s, self._policy.in_flight_max)
             if room and channel.hot:
                 await self._claim(channel, room)
@@ -262,7 +265,7 @@ class Dispatcher:
             channel.hot |= hot
             raise
         channel.hot |= taken.rest
-        channel.spend(len(taken.parcels))
+        channel.spend(len(taken.parcels), self._clock.monotonic())
         for parcel in taken.parcels:
             self._start(channel, parcel)
 

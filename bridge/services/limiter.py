@@ -48,8 +48,13 @@ class Pace:
         self._flow(now_s)
         return 0 if now_s < self._paused_until_s else int(self._tokens)
 
-    def take(self, count: int) -> None:
-        """Spend what was `available`."""
+    def take(self, count: int, now_s: float) -> None:
+        """Spend what was `available` when it was asked for, and leaves now.
+
+        A claim is committed in between, which may take seconds on a slow disk. What flowed in
+        meanwhile counts as far as the bucket holds it, as if all had been asked for now.
+        """
+        self._flow(now_s)
         self._tokens -= count
 
     def wait_s(self, now_s: float) -> float:

@@ -2,7 +2,8 @@
 
 Reading an errand takes it off Cention's list of changed ones, on which others may depend. So it is
 noted before it is read, and put back afterwards; what was not put back, also by the process before
-this one, is put back before the next look.
+this one, is put back before the next look. Where a reading request was lost it may still take
+effect a while later; so such an errand is put back once more when that can be no longer.
 
 Source: the vendor's page "Cention Errand Report". *Assumed*: ids grow, and a new errand is listed
 as changed.
@@ -26,6 +27,7 @@ BATCH: Final = 20
 TRIES: Final = 4
 WAIT_S: Final = 0.25
 WAIT_MAX_S: Final = 2.0
+TIDY_EVERY_S: Final = 60.0
 _MARKED_AT_ONCE: Final = 500
 LIST: Final = "c3_dirty_errand_list"
 REPORT: Final = "c3_errand_reports"
@@ -63,19 +65,31 @@ class Looker:
         clock: Clock,
         log: Log,
         turns: Turns,
+        settle_s: float,
     ) -> None:
-        """Stand on these ports."""
+        """Stand on these ports. `settle_s`: how long a lost request may still take effect."""
         self._scope = scope
         self._writer = writer
         self._reader = reader
         self._clock = clock
         self._log = log
         self._turns = turns
-        # Whether nothing that was read is known to be missing from the list.
+        self.settle_s = settle_s
+        # Whether nothing that was read is known to be missing from the list, nor may be soon.
         self.is_tidy = False
         self.highest_id = 0
+        # By id, until when a reading request that was lost may take effect (monotonic seconds).
+        self._late: dict[int, float] = {}
+        self._knows_intents = False
         # How many errands were read: a look that broke off after some was not in vain.
         self.progress = 0
+
+    def tidy_in_s(self) -> float:
+        """Return in how many seconds `tidy` may have something to do; infinite: not by itself."""
+        if self.is_tidy:
+            return float("inf")
+        now_s = self._clock.monotonic()
+        return max((until_s - now_s for until_s in self._late.values()), default=TIDY_EVERY_S)
 
     async def tidy(self) -> None:
         """Put back what was read and not put back.
@@ -83,8 +97,19 @@ class Looker:
         Raises:
             BrokenOff: it can't be done now.
         """
-        if not self.is_tidy:
-            await self._put_back(await self._writer.submit(_intents, self._scope))
+        if self.is_tidy:
+            return
+        intents = await self._writer.submit(_intents, self._scope)
+        if not self._knows_intents:
+            # The process before this one may have been reading them when it ended.
+            for errand_id in intents:
+                self._note_lost(errand_id)
+            self._knows_intents = True
+        self._late = {one: self._late[one] for one in intents if one in self._late}
+        await self._put_back(intents)
+
+    def _note_lost(self, errand_id: int) -> None:
+        self._late[errand_id] = self._clock.monotonic() + self.settle_s
 
     async def look(
         self, parcels: Sequence[Parcel], routes: Collection[str], *, is_exclusive: bool
@@ -139,15 +164,25 @@ class Looker:
         return unreadable
 
     def _reading(self, errand_id: int) -> Callable[[], Awaitable[Report]]:
-        return lambda: self._reader.errand(self._scope, errand_id)
+        async def read() -> Report:
+            report = await self._reader.errand(self._scope, errand_id)
+            if is_failing(report.reply):
+                self._note_lost(errand_id)
+            return report
+
+        return read
 
     async def _put_back(self, errand_ids: Sequence[int]) -> None:
         is_tidy = True
         for start in range(0, len(errand_ids), _MARKED_AT_ONCE):
             some = errand_ids[start : start + _MARKED_AT_ONCE]
+            now_s = self._clock.monotonic()
+            late = {one for one in some if self._late.get(one, now_s) > now_s}
             report = await self._ask(LIST, self._marking(some))
             if _is_good(report.reply):
-                await self._writer.submit(_close, (self._scope, some))
+                close = [one for one in some if one not in late]
+                await self._writer.submit(_close, (self._scope, close))
+                is_tidy = is_tidy and not late
                 continue
             is_tidy = False
             self._log.error(
@@ -156,7 +191,7 @@ class Looker:
                 status=report.reply.status,
                 count=len(some),
             )
-        self.is_tidy = is_tidy
+        self.is_tidy = is_tidy and not self._late.keys() - set(errand_ids)
 
     def _marking(self, errand_ids: Sequence[int]) -> Callable[[], Awaitable[Report]]:
         return lambda: self._reader.mark(self._scope, errand_ids)

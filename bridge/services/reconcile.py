@@ -132,6 +132,9 @@ class Reconciler:
         except StoreUnavailable as error:
             self._log.warning("look-ups have to wait", error=str(error))
             return LOOK_EVERY_MIN_S
+        except Exception as error:  # noqa: BLE001 - it may go by the next time
+            self._log.error("look-ups failed", exc_info=error)
+            return FAILURE_WAIT_MAX_S
         wait_s = POLL_S
         now_s = self._clock.monotonic()
         for scope, routes in self.policy.routes.items():
@@ -156,6 +159,7 @@ class Reconciler:
                 clock=self._clock,
                 log=self._log,
                 turns=self._dispatch,
+                settle_s=self.policy.settle_s,
             )
             desk = self._desks[scope] = _Desk(scope, looker)
         return desk
@@ -183,14 +187,15 @@ class Reconciler:
         self._wake.set()
 
     def _until_next(self, desk: _Desk) -> float:
-        if not desk.looker.is_tidy:
-            return FAILURE_WAIT_MAX_S
         now_s = self._clock.monotonic()
         settled = [one.since_s + self.policy.settle_s - now_s for one in desk.doubts.values()]
-        return min([self.policy.every_s, *(wait_s for wait_s in settled if wait_s > 0)])
+        every_s = self.policy.every_s if desk.doubts else POLL_S
+        waits = [every_s, desk.looker.tidy_in_s(), *settled]
+        return min(wait_s for wait_s in waits if wait_s > 0)
 
     async def _look(self, desk: _Desk, parcels: Sequence[Parcel]) -> None:
         policy = self.policy
+        desk.looker.settle_s = policy.settle_s
         began_s = desk.looked_s = self._clock.monotonic()
         routes = policy.routes.get(desk.scope, frozenset())
         try:

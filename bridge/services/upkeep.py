@@ -92,6 +92,8 @@ class Upkeep:
                     await work()
             except StoreUnavailable as error:
                 self._log.warning("upkeep has to wait", error=str(error))
+            except Exception as error:  # noqa: BLE001 - one fault here is not to end everything
+                self._log.error("upkeep failed", exc_info=error)
 
     async def follow_clock(self) -> None:
         """Go by the machine's clock again where somebody has set it.

@@ -62,7 +62,7 @@ class ClaimsTransaction(OutboxTransaction):
         given = {"route": claim.gate.route, "kind": claim.gate.kind, "most": claim.limit}
         since = claim.now_us if claim.tier is Tier.LATER else claim.live_us
         rows = self._connection.execute(_heads_query(claim.tier), {**given, "since": since}).all()
-        parcels, broken = _parcels(rows, claim)
+        parcels, broken = _parcels(rows, claim.now_us, claim.floor_id)
         if parcels:
             self._connection.execute(
                 update(table)
@@ -74,14 +74,19 @@ class ClaimsTransaction(OutboxTransaction):
                     floor_id=func.coalesce(table.c.floor_id, claim.floor_id),
                 )
             )
-        if broken:
+        self._set_aside(broken, State.DEAD)
+        return parcels
+
+    def _set_aside(self, rows: Sequence[Row[Any]], state: State) -> None:
+        """Leave what can't be read to a person, so that it stops nothing else."""
+        if rows:
+            table = tables.outbox
             self._connection.execute(
                 update(table)
-                .where(table.c.id.in_([row.id for row in broken]))
-                .values(state=State.DEAD, error=_UNREADABLE)
+                .where(table.c.id.in_([row.id for row in rows]))
+                .values(state=state, error=_UNREADABLE)
             )
-            self.park([row.lane for row in broken])
-        return parcels
+            self.park([row.lane for row in rows])
 
     def sending(self) -> list[Parcel]:
         """Return what was on its way when the store was last closed or lost."""
@@ -92,11 +97,11 @@ class ClaimsTransaction(OutboxTransaction):
         return self._unclear(State.DOUBTFUL)
 
     def _unclear(self, state: State) -> list[Parcel]:
-        query = select(tables.outbox).where(tables.IS_UNCLEAR, tables.outbox.c.state == state)
-        return [
-            _parcel(row, row.first_us or 0, more_attempts=0)
-            for row in self._connection.execute(query)
-        ]
+        table = tables.outbox
+        query = select(table).where(tables.IS_UNCLEAR, table.c.state == state)
+        parcels, broken = _parcels(self._connection.execute(query).all(), 0, more_attempts=0)
+        self._set_aside(broken, State.HELD)
+        return parcels
 
 
 # Statements are put together once: building one takes longer than running it.
@@ -138,13 +143,15 @@ def _heads_query(tier: Tier) -> Select[Any]:
     return query.limit(bindparam("most"))
 
 
-def _parcels(rows: Sequence[Row[Any]], claim: Claim) -> tuple[list[Parcel], list[Row[Any]]]:
+def _parcels(
+    rows: Sequence[Row[Any]], now_us: int, floor_id: int = 0, more_attempts: int = 1
+) -> tuple[list[Parcel], list[Row[Any]]]:
     """Return the parcels that rows hold, and the rows that hold nothing readable."""
     parcels: list[Parcel] = []
     broken: list[Row[Any]] = []
     for row in rows:
         try:
-            parcels.append(_parcel(row, claim.now_us, claim.floor_id))
+            parcels.append(_parcel(row, now_us, floor_id, more_attempts))
         except ValueError:
             broken.append(row)
     return parcels, broken

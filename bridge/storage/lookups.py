@@ -58,7 +58,7 @@ class LookupsTransaction:
             query = select(sightings.errand_id).where(
                 sightings.scope == scope,
                 sightings.errand_id.in_(some),
-                sightings.state == _CLOSED,
+                sightings.state.in_([_NOTED, _CLOSED]),
             )
             found.update(self._connection.execute(query).scalars())
             for table in (tables.outbox.c, tables.delivered.c):

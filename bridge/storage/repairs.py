@@ -157,7 +157,7 @@ def drop(connection: Connection, ids: Sequence[int]) -> int:
 
 
 def remove(connection: Connection, ids: Sequence[int]) -> None:
-    """Take deliveries away, and what was tried of them: SQLite gives a number to another."""
+    """Take deliveries away, and what was tried of them."""
     outbox, attempts = tables.outbox, tables.attempts
     for some in chunks(ids):
         connection.execute(delete(attempts).where(attempts.c.delivery_id.in_(some)))

@@ -8,7 +8,7 @@ import json
 from collections.abc import Collection, Sequence
 from functools import cache
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects.sqlite import Insert
 
 from bridge.domain.calls import Thread
@@ -163,10 +163,15 @@ class SqlTransaction(ClaimsTransaction, GatesTransaction, LookupsTransaction, Ke
             .order_by(calls.timer_us)
             .limit(limit)
         )
-        return {
-            (source, reference): decode(Thread, state)
-            for source, reference, state in self._connection.execute(query)
-        }
+        due: dict[CallKey, Thread] = {}
+        for source, reference, state in self._connection.execute(query).all():
+            try:
+                due[source, reference] = decode(Thread, state)
+            except ValueError:
+                # Nobody can tell what was to be done, and the others are not to wait for it.
+                is_it = tables.calls.c.source == source, tables.calls.c.reference_id == reference
+                self._connection.execute(update(tables.calls).where(*is_it).values(timer_us=None))
+        return due
 
     def save_people(self, people: Sequence[Person], keys: Sequence[tuple[Key, str]]) -> None:
         """Keep people in their new form, and note the keys that are theirs."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from bench import ROUTE, Bench, bench, document
 from hand_cention import LOST
+from sqlalchemy import text
 
 from bridge.domain.outcomes import Failure, Reply
 from bridge.services.recording import DispatchPolicy
@@ -327,3 +328,57 @@ async def test_every_attempt_and_look_up_is_kept_for_a_person(tmp_path: Path) ->
         assert [one["outcome"] for one in row["tries"]] == ["in_doubt", "found"]
         assert row["tries"][0]["detail"] == Failure.LOST.value
         assert ROUTE.scope not in str(row["tries"])
+
+
+async def test_a_lost_reading_request_that_takes_effect_late_is_made_good(tmp_path: Path) -> None:
+    async with looking(tmp_path) as on:
+        errand = on.cention.make(OTHERS)
+        on.cention.creates = ["dropped"]
+        on.cention.refusals = {f"errand/{errand}": [LOST], "errand": [LOST]}
+        await on.take(ANSWERED)
+        await on.turn(3)
+        assert [state for _, state, _ in stands(on)] == ["delivered"]
+        assert errand in on.cention.dirty
+        await on.turn(10)
+        on.cention.dirty.discard(errand)
+        await on.turn(120)
+        assert errand in on.cention.dirty
+
+
+async def test_what_a_crash_interrupted_is_put_back_again_once_it_can_be_late_no_more(
+    tmp_path: Path,
+) -> None:
+    async with looking(tmp_path) as on:
+        errand = on.cention.make(OTHERS)
+
+        def crash(_errand_id: int) -> None:
+            raise asyncio.CancelledError
+
+        on.cention.on_errand = crash
+        on.cention.creates = ["lost"]
+        await on.take(ANSWERED)
+        await on.turn(3)
+        bodies = on.cention.bodies
+    async with looking(tmp_path) as on:
+        on.cention.bodies = bodies
+        on.cention.next_id = 511100
+        await on.turn(5)
+        assert errand in on.cention.dirty
+        on.cention.dirty.discard(errand)
+        await on.turn(120)
+        assert errand in on.cention.dirty
+
+
+async def test_one_that_cannot_be_read_any_more_is_held_and_stops_no_other(
+    tmp_path: Path,
+) -> None:
+    async with looking(tmp_path) as on:
+        on.cention.creates = ["lost", "dropped"]
+        await on.take(ANSWERED, ENDED)
+        await on.turn(1)
+        with on.engine.begin() as connection:
+            connection.execute(text("UPDATE outbox SET payload = x'7b7d' WHERE id = 1"))
+        await on.take(document("call.answered", "r2", callerNumber="anonymous"))
+        await on.turn(40)
+        assert [state for _, state, _ in stands(on)] == ["held", "parked"]
+        assert [state for _, state, _ in stands(on, "r2")] == ["delivered"]

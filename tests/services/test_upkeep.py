@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from bench import Bench, bench, document
+from sqlalchemy import text
 
 from bridge.domain.calls import CallPolicy
 from bridge.domain.deliveries import EndErrand, Kind
@@ -326,3 +327,14 @@ def states(on: Bench) -> bytes:
 def story(on: Bench) -> dict[str, list[dict[str, Any]]]:
     with on.engine.connect() as connection:
         return queries.story(connection, "r1")
+
+
+async def test_a_call_that_cannot_be_read_any_more_holds_up_no_other(tmp_path: Path) -> None:
+    async with bench(tmp_path) as on:
+        await on.take(document("call.ended", "r1"), document("call.ended", "r2"))
+        with on.engine.begin() as connection:
+            broken = "UPDATE calls SET state = x'7b22' WHERE reference_id = 'r1'"
+            connection.execute(text(broken))
+        on.clock.advance(60)
+        await on.upkeep.close_calls()
+        assert on.meter.counted.count(("call", "abandoned")) == 1
