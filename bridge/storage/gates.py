@@ -16,9 +16,7 @@ _ALL_KINDS: Final = "*"
 class GatesTransaction:
     """The gates' part of a transaction."""
 
-    def __init__(self, connection: Connection) -> None:
-        """Work within the connection's open transaction."""
-        self._connection = connection
+    _connection: Connection
 
     def pauses(self) -> Sequence[Pause]:
         """Return all gates that are shut."""

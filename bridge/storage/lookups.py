@@ -34,9 +34,7 @@ def _highest_upsert() -> Insert:
 class LookupsTransaction:
     """The look-ups' part of a transaction."""
 
-    def __init__(self, connection: Connection) -> None:
-        """Work within the connection's open transaction."""
-        self._connection = connection
+    _connection: Connection
 
     def highest_ids(self) -> dict[str, int]:
         """Return the highest id that an errand is known to have, by workspace's scope."""

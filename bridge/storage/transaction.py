@@ -8,7 +8,7 @@ import json
 from collections.abc import Collection, Sequence
 from functools import cache
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import select, update
 from sqlalchemy.dialects.sqlite import Insert
 
 from bridge.domain.calls import Thread
@@ -44,10 +44,6 @@ def _keys_insert() -> Insert:
 
 class SqlTransaction(ClaimsTransaction, GatesTransaction, LookupsTransaction, KeepingTransaction):
     """One open transaction on one connection."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Work within the connection's open transaction."""
-        super().__init__(connection)
 
     def digests(self, keys: Collection[EventKey]) -> dict[EventKey, bytes]:
         """Return the digests of the events that are known already."""
