@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CALLS ?=
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint format lock clean
+.PHONY: help demo soak run test simulate mutants powercut lint format lock clean
 
 help:  ## show what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,8 +24,11 @@ help:  ## show what can be made
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@touch $@
 
-demo: .venv/.run  ## the whole bridge on this machine (CALLS=50 ends by itself)
+demo: .venv/.run  ## the whole bridge on this machine (CALLS=50 ends by itself, FAULTS=1 lets a fifth fail)
 	@$(BIN)/aventa-bridge demo $(if $(CALLS),--calls $(CALLS)) $(if $(filter-out 0,$(FAULTS)),--faults)
+
+soak: .venv/.run  ## 10,000 calls through faults and kills: exit 0 only if each arrived exactly once
+	@$(BIN)/aventa-bridge demo --calls $(or $(CALLS),10000) --rate 60 --faults --kills 10 --requests-per-minute 200000 --in-flight 256 $(if $(SEED),--seed $(SEED))
 
 run: .venv/.run  ## the daemon, with config/bridge.toml
 	@$(BIN)/aventa-bridge run --config config/bridge.toml
@@ -35,6 +38,15 @@ test: .venv/.dev  ## the tests
 	@$(BIN)/coverage run -m pytest
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
+
+simulate: .venv/.dev  ## days of calls on a virtual clock, faults and crashes by seed (SEEDS=2000)
+	@$(BIN)/python tests/simulation/simulate.py --seeds $(or $(SEEDS),2000) --jobs 2
+
+mutants: .venv/.dev  ## faults put in on purpose, each of which the simulation has to find
+	@$(BIN)/python tests/simulation/mutants.py
+
+powercut: .venv/.dev  ## the power cut at many moments of a recording (CUTS=1000); needs strace
+	@$(BIN)/python tests/powercut/powercut_run.py --cuts $(or $(CUTS),1000)
 
 lint: .venv/.dev  ## format, lint, types, import rules
 	$(BIN)/ruff format --check .

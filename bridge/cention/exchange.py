@@ -106,6 +106,29 @@ async def _content(response: aiohttp.ClientResponse, bytes_max: int) -> bytes:
     return bytes(content)
 
 
+class _Lost(aiohttp.ClientError):
+    """The connection was lost; its cause says how."""
+
+
+async def _send_once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending a GET whose connection was lost again by itself.
+
+    Such a request would leave outside the pace, and nobody would know that the first one may still
+    take effect, after what the answer to the second has said.
+
+    Raises:
+        _Lost: the connection was lost; after no other error of aiohttp's it is left at that.
+    """
+    try:
+        return await handler(request)
+    except _NOT_CONNECTED:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _Lost from error
+
+
 def open_session() -> aiohttp.ClientSession:
     """Return a session fit for talking to Cention; how much is in flight is dispatch's to say.
 
@@ -116,11 +139,14 @@ def open_session() -> aiohttp.ClientSession:
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
         headers={"User-Agent": f"aventa-bridge/{__version__}"},
         cookie_jar=aiohttp.DummyCookieJar(),
+        middlewares=[_send_once],
     )
 
 
 def _reason(error: BaseException) -> str:
     """Name an error without its text, which may hold the address and more."""
+    if isinstance(error, _Lost) and error.__cause__ is not None:
+        error = error.__cause__
     code = getattr(getattr(error, "os_error", error), "errno", None)
     words = os.strerror(code) if isinstance(code, int) and code > 0 else ""
     return f"{type(error).__name__}: {words}" if words else type(error).__name__

@@ -99,7 +99,7 @@ def _progress(calls: int) -> "Iterator[Callable[[Posted], None] | None]":
 
 
 def _summary(statistics: "RunStatistics", seed: int) -> dict[str, Any]:
-    from bridge.sandbox.verdict import Latency  # noqa: PLC0415
+    from bridge.sandbox.figures import Latency  # noqa: PLC0415
 
     latency = Latency.of(statistics.latencies)
     return {

@@ -7,7 +7,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
@@ -15,7 +15,7 @@ import aiohttp
 
 from bridge.sandbox.serve import LOOPBACK
 
-READY_SECONDS_MAX: Final = 15.0
+READY_SECONDS_MAX: Final = 30.0
 READY_POLL_SECONDS: Final = 0.1
 STOP_SECONDS_MAX: Final = 30.0
 LINES_SHOWN_MAX: Final = 20
@@ -46,7 +46,17 @@ class DaemonError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class DaemonSettings:
-    """What the daemon is told; both ports are on loopback."""
+    """What the daemon is told; both ports are on loopback.
+
+    Attributes:
+        base_url: of Cention.
+        workspace: there.
+        token: for it.
+        folder: where its store and its log are.
+        events_port: where events are posted.
+        admin_port: where its metrics are.
+        more: further settings by their names in the environment, as `DELIVERY__IN_DOUBT`.
+    """
 
     base_url: str
     workspace: str
@@ -54,6 +64,7 @@ class DaemonSettings:
     folder: Path
     events_port: int
     admin_port: int
+    more: Mapping[str, str] = field(default_factory=dict)
 
     def environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
         """Return the daemon's environment: the inherited one with these settings and no others."""
@@ -70,11 +81,12 @@ class DaemonSettings:
             "BRIDGE_STORE__URL": f"sqlite:///{self.folder.absolute() / 'bridge.db'}",
             "BRIDGE_HTTP__LISTEN": f"{LOOPBACK}:{self.events_port}",
             "BRIDGE_ADMIN__LISTEN": f"{LOOPBACK}:{self.admin_port}",
+            **{f"BRIDGE_{name}": value for name, value in self.more.items()},
         }
 
 
 class Daemon:
-    """A running daemon; what it writes goes to a file in its folder."""
+    """A running daemon; what it writes is added to a file in its folder."""
 
     def __init__(
         self, process: asyncio.subprocess.Process, settings: DaemonSettings, output: Path
@@ -90,7 +102,7 @@ class Daemon:
     async def start(cls, settings: DaemonSettings, inherited: Mapping[str, str]) -> Self:
         """Start `python -m bridge run`."""
         output = settings.folder / "daemon.log"
-        with output.open("wb") as file:
+        with output.open("ab") as file:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
@@ -150,6 +162,12 @@ class Daemon:
         except (aiohttp.ClientError, TimeoutError):
             return None
 
+    async def kill(self) -> None:
+        """Send SIGKILL, and wait until the process is gone."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.wait()
+
     async def stop(self) -> int:
         """Send SIGTERM and return the exit code; what does not stop in time is killed."""
         with contextlib.suppress(ProcessLookupError):
@@ -158,5 +176,5 @@ class Daemon:
             async with asyncio.timeout(STOP_SECONDS_MAX):
                 return await self._process.wait()
         except TimeoutError:
-            self._process.kill()
+            await self.kill()
             return await self._process.wait()

@@ -18,6 +18,9 @@ from bridge.sandbox.schema import between, list_of, one_of, optional, record, re
 
 MIXED: Final = "mixed"
 NO_DOUBT: Final = "no_doubt"
+PRESETS: Final = (MIXED, NO_DOUBT)
+# How long after the hang-up `mixed` still does what was asked for, at most.
+LATE_EFFECT_SECONDS: Final = 2.0
 
 _REPEATABLE: Final = frozenset({END_ERRANDS, CARDS})
 _Faults = Sequence[Mapping[str, Any]]
@@ -33,12 +36,12 @@ _WITH_EFFECT: Final[_Faults] = (
     {"status": 500, "with_effect": True},
     {"status": 502, "with_effect": True},
     {"drop_answer": True},
-    {"late_effect_seconds": 2.0},
+    {"late_effect_seconds": LATE_EFFECT_SECONDS},
 )
 
 _PRESET: Final = record(
     {
-        "preset": required(one_of((MIXED, NO_DOUBT))),
+        "preset": required(one_of(PRESETS)),
         "rate": required(between(0.0, 1.0)),
         "kinds": optional(list_of(one_of(CLAIMS))),
     }

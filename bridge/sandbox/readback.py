@@ -3,6 +3,7 @@
 | page | does |
 | --- | --- |
 | `GET /errands` | shows errands, the oldest first; `?after=<id>` only those with a higher id |
+| `GET /dirty` | shows by workspace the ids of the errands that are listed as changed |
 | `GET /contacts` | shows contact cards, the oldest first |
 | `GET /requests` | shows every request under /s/; `?after=<sequence>` only later ones |
 | `GET /summary` | shows counts, and each reference's steps in order, unless `?references=0` |
@@ -48,6 +49,7 @@ def create_readback(state: SandboxState) -> web.Application:
     app = web.Application(middlewares=[_answer_errors])
     app[STATE] = state
     app.router.add_get("/errands", _errands)
+    app.router.add_get("/dirty", _dirty)
     app.router.add_get("/contacts", _contacts)
     app.router.add_get("/requests", _requests)
     app.router.add_get("/summary", _summary)
@@ -73,6 +75,11 @@ async def _errands(request: web.Request) -> web.Response:
     after = _integer(request, "after", 0)
     newest_first = reversed(request.app[STATE].errands)
     return _list(takewhile(lambda errand: errand.id > after, newest_first))
+
+
+async def _dirty(request: web.Request) -> web.Response:
+    state = request.app[STATE]
+    return _json({workspace: state.errands.dirty(workspace) for workspace in state.rates})
 
 
 async def _contacts(request: web.Request) -> web.Response:

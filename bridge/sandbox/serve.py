@@ -2,11 +2,14 @@
 
 import asyncio
 import contextlib
+import errno
+import os
 import signal
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future
+from random import SystemRandom
 from types import TracebackType
 from typing import Final, Self
 
@@ -15,6 +18,9 @@ from aiohttp import web
 LOOPBACK: Final = "127.0.0.1"
 BACKLOG: Final = 1024
 STOP_SECONDS_MAX: Final = 10.0
+# Outgoing connections get ports from 32768 on (ip(7), ip_local_port_range).
+_LASTING_PORTS: Final = range(20_000, 32_000)
+_PORTS_TRIED_MAX: Final = 100
 
 
 def listen(port: int, *, host: str = LOOPBACK) -> socket.socket:
@@ -42,6 +48,21 @@ def free_port(preferred: int, *, host: str = LOOPBACK) -> int:
     with listen_near(preferred, host=host) as listener:
         port: int = listener.getsockname()[1]
     return port
+
+
+def lasting_port(preferred: int) -> int:
+    """Return a port that stays free while nobody listens on it, between one daemon and the next.
+
+    The preferred one where it is free; else one that is never given to an outgoing connection.
+
+    Raises:
+        OSError: there is none.
+    """
+    others = SystemRandom().sample(_LASTING_PORTS, _PORTS_TRIED_MAX)
+    for port in (preferred, *others) if preferred else others:
+        with contextlib.suppress(OSError), listen(port):
+            return port
+    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
 
 
 def base_url(listener: socket.socket) -> str:

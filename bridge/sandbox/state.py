@@ -187,6 +187,7 @@ class SandboxState:
             "errands": {"created": self.errands.created, "ended": self.errands.ended},
             "contacts": len(self.cards),
             "faults": self.faults.summary(),
+            "late_effects": len(self.late_effects),
         }
         if with_references:
             summary["references"] = self.errands.steps

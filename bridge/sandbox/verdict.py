@@ -1,108 +1,13 @@
-"""Whether every call of a demo arrived exactly once, and how that is put into words. Pure."""
+"""Whether every call of a demo arrived exactly once. Pure."""
 
-import math
-import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
 from bridge.sandbox.errands import CREATE, END, END_REFUSED
 
-REFERENCES_NAMED_MAX: Final = 10
-
-_OUTBOX_PENDING: Final = re.compile(
-    r'^bridge_outbox_pending\{[^}]*?kind="(?P<kind>[^"]*)"[^}]*\}\s+(?P<value>\S+)', re.MULTILINE
-)
-
-
-@dataclass(frozen=True)
-class Latency:
-    """Percentiles in seconds; None where nothing was measured."""
-
-    p50: float | None
-    p99: float | None
-
-    @classmethod
-    def of(cls, seconds: Iterable[float]) -> "Latency":
-        """Return the percentiles of measurements in seconds."""
-        ordered = sorted(seconds)
-        return cls(_nearest_rank(ordered, 0.50), _nearest_rank(ordered, 0.99))
-
-    def __str__(self) -> str:
-        """Return both in milliseconds."""
-        return f"{_milliseconds(self.p50)} / {_milliseconds(self.p99)}"
-
-
-def _nearest_rank(ordered: Sequence[float], share: float) -> float | None:
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else None
-
-
-def _milliseconds(seconds: float | None) -> str:
-    if seconds is None:
-        return "-"
-    return f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds * 1000:.0f} ms"
-
-
-NOT_MEASURED: Final = Latency(None, None)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Snapshot:
-    """How far a demo is.
-
-    Attributes:
-        elapsed_seconds: since the first call.
-        calls_wanted: 0 where it goes on until it is stopped.
-        faults: how often each fault struck, None where none were asked for.
-        pending: deliveries that wait in the daemon's outbox, None where that isn't known.
-        answer: latency of the 202.
-        creation: latency from the event that makes an errand to the errand.
-    """
-
-    elapsed_seconds: float = 0.0
-    calls_wanted: int = 0
-    calls_posted: int = 0
-    events_posted: int = 0
-    errands_created: int = 0
-    errands_ended: int = 0
-    contacts: int = 0
-    faults: Mapping[str, int] | None = None
-    pending: int | None = None
-    answer: Latency = NOT_MEASURED
-    creation: Latency = NOT_MEASURED
-
-    def rows(self) -> list[tuple[str, str]]:
-        """Return a label and a figure for each line of a table."""
-        wanted = f" of {self.calls_wanted}" if self.calls_wanted else ""
-        return [
-            ("calls posted", f"{self.calls_posted}{wanted}"),
-            ("events accepted", str(self.events_posted)),
-            ("errands created", str(self.errands_created)),
-            ("errands ended", str(self.errands_ended)),
-            ("contact cards", str(self.contacts)),
-            *self._fault_rows(),
-            ("waiting in the outbox", "?" if self.pending is None else str(self.pending)),
-            ("202 after (p50 / p99)", str(self.answer)),
-            ("errand after (p50 / p99)", str(self.creation)),
-        ]
-
-    def line(self) -> str:
-        """Return it as one line of text."""
-        wanted = f"/{self.calls_wanted}" if self.calls_wanted else ""
-        faults = "" if self.faults is None else f"  faults {sum(self.faults.values())}"
-        return (
-            f"{self.elapsed_seconds:6.1f} s  calls {self.calls_posted}{wanted}"
-            f"  errands {self.errands_created}  ended {self.errands_ended}"
-            f"  contacts {self.contacts}{faults}  202 {self.answer}  errand {self.creation}"
-        )
-
-    def _fault_rows(self) -> list[tuple[str, str]]:
-        if self.faults is None:
-            return []
-        named = ", ".join(f"{count} x {name}" for name, count in self.faults.items())
-        struck = f"{sum(self.faults.values())}: {named}" if named else "0"
-        return [("faults struck", struck)]
+NAMED_MAX: Final = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +21,11 @@ class Verdict:
         duplicates: references with more than one errand or end.
         out_of_order: references with an end before their errand.
         unknown: references at the sandbox that nobody posted.
+        others_cleared: ids of errands that others made and that are no longer listed as changed.
         strays: errands at the sandbox that name no reference.
+        stopped: deliveries that wait for a person: refused for good, or held in doubt.
+        ends_repeated: ends sent again after their answer was lost, which is no mistake: Cention
+            ends an errand once.
     """
 
     calls: int
@@ -125,60 +34,93 @@ class Verdict:
     duplicates: tuple[str, ...] = ()
     out_of_order: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    others_cleared: tuple[str, ...] = ()
     strays: int = 0
+    stopped: int = 0
+    ends_repeated: int = 0
 
     @property
     def ok(self) -> bool:
         """Whether every call arrived exactly once, and nothing else did."""
-        return not self.strays and not any(references for _, references in self._kinds())
+        return not any(named for _, named in self._named()) and not any(
+            count for _, count in self._counted()
+        )
 
     def rows(self) -> list[tuple[str, str]]:
         """Return a label and a figure for each line of a table."""
-        rows = [(label, str(len(references))) for label, references in self._kinds()]
-        return [*rows, ("errands of no call", str(self.strays))]
+        return [
+            *((label, str(len(named))) for label, named in self._named()),
+            *((label, str(count)) for label, count in self._counted()),
+            *([("ends repeated (harmless)", str(self.ends_repeated))] * bool(self.ends_repeated)),
+        ]
 
     def mistakes(self) -> list[str]:
         """Return a line for each kind of mistake that was made, naming some of the calls."""
         lines = []
-        for label, references in self._kinds():
-            if references:
-                named = ", ".join(islice(references, REFERENCES_NAMED_MAX))
-                more = len(references) - REFERENCES_NAMED_MAX
+        for label, all_named in self._named():
+            if all_named:
+                named = ", ".join(islice(all_named, NAMED_MAX))
+                more = len(all_named) - NAMED_MAX
                 lines.append(f"{label}: {named}{f' and {more} more' if more > 0 else ''}")
-        if self.strays:
-            lines.append(f"errands of no call: {self.strays}")
+        lines += [f"{label}: {count}" for label, count in self._counted() if count]
         return lines
 
-    def _kinds(self) -> list[tuple[str, tuple[str, ...]]]:
+    def _named(self) -> list[tuple[str, tuple[str, ...]]]:
         return [
-            ("missing", self.missing),
+            ("lost", self.missing),
             ("not ended", self.unended),
-            ("duplicates", self.duplicates),
+            ("doubled", self.duplicates),
             ("out of order", self.out_of_order),
             ("unknown calls", self.unknown),
+            ("others' errands cleared", self.others_cleared),
+        ]
+
+    def _counted(self) -> list[tuple[str, int]]:
+        return [
+            ("errands of no call", self.strays),
+            ("waiting for a person (dead or held)", self.stopped),
         ]
 
 
-def judge(summary: Mapping[str, Any], references: Collection[str]) -> Verdict:
+def judge(
+    summary: Mapping[str, Any],
+    references: Collection[str],
+    *,
+    others_cleared: Sequence[str] = (),
+    stopped: int = 0,
+    ends_may_repeat: bool = False,
+) -> Verdict:
     """Compare the sandbox's summary with the calls that were posted.
 
     Args:
         summary: as `GET /_sandbox/summary` gives it.
         references: of calls that were queued, answered and ended, each of which has to make exactly
             one errand, and exactly one end after it.
+        others_cleared: ids of others' errands that are no longer listed as changed.
+        stopped: deliveries that wait for a person.
+        ends_may_repeat: whether answers were lost in the run, so that an end may come again.
     """
     steps: Mapping[str, Sequence[str]] = summary["references"]
     posted = frozenset(references)
     by_reference = {reference: steps.get(reference, ()) for reference in references}
-    named = sum(list(made).count(CREATE) for made in steps.values())
+    named = sum(_count(made, CREATE) for made in steps.values())
+
+    def is_doubled(made: Sequence[str]) -> bool:
+        return _count(made, CREATE) > 1 or (not ends_may_repeat and _count(made, END) > 1)
+
     return Verdict(
         calls=len(posted),
         missing=_where(by_reference, lambda made: CREATE not in made),
         unended=_where(by_reference, lambda made: END not in made),
-        duplicates=_where(by_reference, _is_doubled),
+        duplicates=_where(by_reference, is_doubled),
         out_of_order=_where(by_reference, _is_out_of_order),
         unknown=tuple(reference for reference in steps if reference not in posted),
+        others_cleared=tuple(others_cleared),
         strays=max(0, summary["errands"]["created"] - named),
+        stopped=stopped,
+        ends_repeated=sum(max(0, _count(made, END) - 1) for made in by_reference.values())
+        if ends_may_repeat
+        else 0,
     )
 
 
@@ -188,16 +130,9 @@ def _where(
     return tuple(reference for reference, made in steps.items() if holds(made))
 
 
-def _is_doubled(made: Sequence[str]) -> bool:
-    return list(made).count(CREATE) > 1 or list(made).count(END) > 1
+def _count(made: Sequence[str], step: str) -> int:
+    return sum(one == step for one in made)
 
 
 def _is_out_of_order(made: Sequence[str]) -> bool:
     return any(step in {END, END_REFUSED} for step in made[:1])
-
-
-def outbox_pending(metrics: str) -> dict[str, int]:
-    """Return what waits in the outbox by kind, from the daemon's metrics in Prometheus' text."""
-    return {
-        match["kind"]: int(float(match["value"])) for match in _OUTBOX_PENDING.finditer(metrics)
-    }

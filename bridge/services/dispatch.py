@@ -237,7 +237,9 @@ class Dispatcher:
                 channel.admit_reader(now_s)
                 room = channel.room(now_s, self._policy.in_flight_max)
             if room and channel.hot:
-                await self._claim(channel, room)
+                room -= await self._claim(channel, room)
+            if room and channel.has_readers:
+                channel.admit_reader(self._clock.monotonic())
             if channel.hot or channel.has_readers:
                 now_s = self._clock.monotonic()
                 wait_s = min(wait_s, channel.wait_s(now_s, self._policy.in_flight_max))
@@ -247,7 +249,8 @@ class Dispatcher:
     def _cards_max(self) -> int:
         return max(1, self._policy.in_flight_max // CARDS_SHARE)
 
-    async def _claim(self, channel: Channel, limit: int) -> None:
+    async def _claim(self, channel: Channel, limit: int) -> int:
+        """Claim what may leave, and start it; return how many those are."""
         hot, channel.hot = frozenset(channel.hot), set()
         # Cards never delay an errand: however slow they are, they fill a part of the room.
         cards = self._cards_max - channel.cards_in_flight
@@ -268,6 +271,7 @@ class Dispatcher:
         channel.spend(len(taken.parcels), self._clock.monotonic())
         for parcel in taken.parcels:
             self._start(channel, parcel)
+        return len(taken.parcels)
 
     def _start(self, channel: Channel, parcel: Parcel) -> None:
         channel.in_flight += 1

@@ -139,3 +139,24 @@ async def test_nobody_there_is_a_reply_as_well() -> None:
         report = await reader.changed("http://127.0.0.1:1/s/demo")
         assert report.reply.failure is Failure.NOT_CONNECTED
         assert report.ids is None
+
+
+async def test_a_read_whose_connection_was_lost_is_not_sent_again_unseen() -> None:
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        assert request.transport is not None
+        if len(asked) > 1:
+            request.transport.abort()
+        return web.json_response({"data": {"attributes": {"errands": []}}})
+
+    app = web.Application()
+    app.router.add_get("/s/demo/capi/json/{kind}", answer)
+    async with reader_of(app) as (reader, scope, _):
+        # The second goes over the connection of the first, as most do.
+        assert (await reader.changed(scope)).reply.status == 200
+        reply = (await reader.changed(scope)).reply
+    assert reply.failure is Failure.LOST
+    assert reply.detail == "ServerDisconnectedError"
+    assert len(asked) == 2

@@ -1,12 +1,14 @@
 import asyncio
+from pathlib import Path
 
 import pytest
-from aiohttp import ClientResponseError, ClientSession
-from sandbox_site import Site
 
 from bridge.sandbox.daemon import DaemonError
-from bridge.sandbox.demo import FAULTS, DemoOptions, run_demo, set_faults
-from bridge.sandbox.verdict import Snapshot
+from bridge.sandbox.demo import DemoOptions, DemoResult, Faults, run_demo
+from bridge.sandbox.figures import Snapshot
+from bridge.sandbox.presets import NO_DOUBT
+
+pytestmark = pytest.mark.process
 
 
 class Noted:
@@ -22,38 +24,47 @@ class Noted:
         self.snapshots.append(snapshot)
 
 
-async def test_the_demos_faults_are_set_and_ended() -> None:
-    async with Site().running() as site, ClientSession() as session:
-        url = "http://{}:{}".format(*site.address)
-        await set_faults(session, url, FAULTS)
-        rules = (await site.read_back("faults"))["rules"]
-        kinds = {kind for rule in rules for kind in rule["kinds"]}
-        assert kinds == {"c3_new_errands", "c3_end_errands", "c3_contact_cards"}
-        of_errands = [rule for rule in rules if "c3_new_errands" in rule["kinds"]]
-        asked = {name for rule in of_errands for name in rule} - {"struck"}
-        assert asked == {"kinds", "probability", "status", "retry_after", "delay_seconds"}
-        assert {rule.get("status", 429) for rule in of_errands} == {429, 503}
-        await set_faults(session, url, [])
-        assert (await site.read_back("faults"))["rules"] == []
-        with pytest.raises(ClientResponseError):
-            await set_faults(session, url, {"preset": "none"})
-
-
-@pytest.mark.process
-async def test_every_call_arrives_exactly_once_in_spite_of_faults(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture(autouse=True)
+def _own_ports(monkeypatch: pytest.MonkeyPatch) -> None:
     # Ports that nobody prefers, so that a demo beside the tests doesn't take them meanwhile.
     for name in ("EVENTS_PORT", "ADMIN_PORT", "SANDBOX_PORT"):
         monkeypatch.setattr(f"bridge.sandbox.demo.{name}", 0)
+
+
+async def run(options: DemoOptions) -> DemoResult:
     view = Noted()
-    options = DemoOptions(calls=10, rate=20, seed=7, faults=True)
     try:
         result = await run_demo(options, view, asyncio.Event())
     except DaemonError as error:
         pytest.fail("\n".join((str(error), *error.lines)))
+    assert view.snapshots[-1] == result.snapshot
+    return result
+
+
+async def test_every_call_arrives_exactly_once_in_spite_of_faults(tmp_path: Path) -> None:
+    result = await run(
+        DemoOptions(calls=10, rate=20, seed=7, faults=Faults(preset=NO_DOUBT), folder=tmp_path)
+    )
     assert result.problems == ()
     assert result.verdict is not None
     assert result.verdict.calls == 10
     assert result.snapshot.faults
-    assert view.snapshots[-1] == result.snapshot
+    assert all(kept.is_file() for kept in (tmp_path / "bridge.db", tmp_path / "daemon.log"))
+
+
+async def test_every_call_arrives_exactly_once_in_spite_of_kills() -> None:
+    result = await run(
+        DemoOptions(
+            calls=30,
+            rate=10,
+            seed=4,
+            kills=3,
+            faults=Faults(preset=NO_DOUBT),
+            settle_seconds=1.0,
+            requests_per_minute=60_000,
+        )
+    )
+    assert result.problems == ()
+    assert result.snapshot.kills == 3
+    assert result.snapshot.others is not None
+    assert result.snapshot.others >= 20

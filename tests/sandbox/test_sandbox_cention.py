@@ -291,6 +291,7 @@ class TestReadBack:
             "errands": {"created": 2, "ended": 1},
             "contacts": 1,
             "faults": {"struck": 0, "by_fault": {}},
+            "late_effects": 0,
             "references": {"a": ["create", "end"], "b": ["end_refused", "create"]},
         }
         assert "references" not in await read_back(client, "summary?references=0")

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,10 +16,11 @@ from bridge.cli.demo import demo
 from bridge.cli.sandbox import sandbox
 from bridge.cli.simulate import simulate
 from bridge.sandbox.daemon import DaemonError
-from bridge.sandbox.demo import DemoOptions, DemoResult, View
+from bridge.sandbox.demo import DemoOptions, DemoResult, Faults, View
+from bridge.sandbox.figures import Latency, Snapshot
 from bridge.sandbox.serve import BackgroundServer, listen
 from bridge.sandbox.tokens import read_token
-from bridge.sandbox.verdict import Latency, Snapshot, Verdict
+from bridge.sandbox.verdict import Verdict
 
 SANDBOX = "import typer; from bridge.cli.sandbox import sandbox; typer.run(sandbox)"
 
@@ -145,11 +147,10 @@ class TestDemo:
         monkeypatch: pytest.MonkeyPatch,
         outcome: DemoResult | DaemonError,
         *arguments: str,
+        **expected: Any,
     ) -> Result:
-        faults = "--faults" in arguments
-
         async def run_demo(options: DemoOptions, view: View, _stop: object) -> DemoResult:
-            assert options == DemoOptions(calls=2, rate=5.0, seed=7, faults=faults)
+            assert options == DemoOptions(**{"calls": 2, "rate": 5.0, "seed": 7, **expected})
             view.open({"events": "http://127.0.0.1:8080/v1/events"})
             view.update(Snapshot(calls_posted=1))
             if isinstance(outcome, DaemonError):
@@ -189,13 +190,54 @@ class TestDemo:
         outcome = DemoResult(
             snapshot=Snapshot(faults={"503": 4}), verdict=Verdict(calls=2), problems=()
         )
-        result = self.invoke(monkeypatch, outcome, "--faults")
+        result = self.invoke(monkeypatch, outcome, "--faults", faults=Faults())
         assert result.exit_code == 0
         assert "4: 4 x 503" in result.stdout
 
-    def test_its_help_says_what_the_faults_leave_out(self) -> None:
-        said = " ".join(invoke(demo, "--help").stdout.split())
-        assert "no doubt whether they were made" in said
+    @pytest.mark.parametrize(
+        ("arguments", "expected"),
+        [
+            (["--fault-rate", "0.5"], {"faults": Faults(rate=0.5)}),
+            (["--faults-preset", "no_doubt"], {"faults": Faults(preset="no_doubt")}),
+            (
+                ["--fault-kind", "c3_new_errands", "--fault-kind", "c3_end_errands"],
+                {"faults": Faults(kinds=("c3_new_errands", "c3_end_errands"))},
+            ),
+            (["--kills", "3"], {"kills": 3}),
+            (["--requests-per-minute", "60000"], {"requests_per_minute": 60_000}),
+            (["--in-flight", "256"], {"in_flight_max": 256}),
+            (["--settle-seconds", "1.5"], {"settle_seconds": 1.5}),
+        ],
+    )
+    def test_what_its_options_ask_for_is_run(
+        self, monkeypatch: pytest.MonkeyPatch, arguments: list[str], expected: dict[str, Any]
+    ) -> None:
+        outcome = DemoResult(snapshot=Snapshot(), verdict=Verdict(calls=2), problems=())
+        assert self.invoke(monkeypatch, outcome, *arguments, **expected).exit_code == 0
+
+    def test_store_and_log_are_kept_in_a_folder_that_has_no_store_yet(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        outcome = DemoResult(snapshot=Snapshot(), verdict=Verdict(calls=2), problems=())
+        arguments = ("--folder", str(tmp_path))
+        assert self.invoke(monkeypatch, outcome, *arguments, folder=tmp_path).exit_code == 0
+        (tmp_path / "bridge.db").touch()
+        assert self.invoke(monkeypatch, outcome, *arguments, folder=tmp_path).exit_code == 2
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (["--kills", "1"], "needs --calls"),
+            (["--faults-preset", "none"], "must be mixed or no_doubt"),
+            (["--fault-kind", "none"], "must be one of c3_new_errands"),
+            (["--faults", "--settle-seconds", "2"], "must be more than 2"),
+            (["--calls", "100001"], "less than or equal to 100000"),
+        ],
+    )
+    def test_what_could_not_end_well_is_wrong_usage(self, arguments: list[str], said: str) -> None:
+        result = invoke(demo, *arguments)
+        assert result.exit_code == 2
+        assert said in result.stderr
 
     def test_a_daemon_that_does_not_start_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
         result = self.invoke(monkeypatch, DaemonError("The daemon ended", ["last line"]))

@@ -146,11 +146,13 @@ class TestHangingUp:
             await site.post(errand_document())
         seconds, woken = await site.sleeper.asleep()
         assert (seconds, await errands(site)) == (90, [])
+        assert (await site.read_back("summary"))["late_effects"] == 1
         await site.client.delete("/_sandbox/faults")
         site.wall += 90
         woken.set()
         [errand] = await site.read_back("errands")
         assert errand["created_at"] == site.wall
+        assert (await site.read_back("summary"))["late_effects"] == 0
 
     async def test_a_late_mistake_harms_nobody(self, site: Site) -> None:
         await site.faults({"late_effect_seconds": 1, "times": 1})

@@ -13,6 +13,7 @@ from bridge.sandbox.daemon import Daemon, DaemonError, DaemonSettings
 from bridge.sandbox.serve import (
     BackgroundServer,
     free_port,
+    lasting_port,
     listen,
     listen_near,
     serving,
@@ -78,7 +79,13 @@ def test_a_taken_port_is_not_taken_twice() -> None:
         with listen_near(port) as other:
             assert other.getsockname()[1] != port
         assert free_port(port) != port
+        assert lasting_port(port) != port
     assert free_port(port) == port
+
+
+def test_a_port_that_is_to_last_is_none_of_those_for_outgoing_connections() -> None:
+    assert all(lasting_port(0) < 32_768 for _ in range(10))
+    assert lasting_port(port := lasting_port(0)) == port
 
 
 async def test_signals_ask_to_stop() -> None:
