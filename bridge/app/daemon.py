@@ -226,8 +226,6 @@ class Bridge:
         self._endpoint.doorkeeper = wiring.doorkeeper(settings)
         self._upkeep.retention = wiring.retention(settings)
         self._metrics.tokens(wiring.token_expiries(settings))
-        with contextlib.suppress(StoreUnavailable):
-            await self._dispatcher.review_gates()
         self._log.info("settings read again")
         return True
 

@@ -50,11 +50,11 @@ class CentionSender:
         return self.options.tokens.get(route) or self.options.tokens.get("default", "")
 
     async def send(self, parcel: Parcel) -> Reply:
-        """Post a parcel's document to where its route leads. Raises nothing."""
-        route = self.options.routes.named(parcel.route)
+        """Post a parcel's document to the workspace that it was claimed for. Raises nothing."""
+        scope = parcel.scope or self.options.routes.named(parcel.route).scope
         answer = await self._exchange.request(
             "POST",
-            f"{route.scope}/capi/json/{TYPES[parcel.kind]}",
+            f"{scope}/capi/json/{TYPES[parcel.kind]}",
             headers={
                 "Authorization": f"Bearer {self._token(parcel.route)}",
                 "Content-Type": MEDIA_TYPE,

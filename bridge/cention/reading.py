@@ -19,6 +19,8 @@ REPORTS: Final = "c3_errand_reports"
 # A list of a million ids.
 LIST_BYTES_MAX: Final = 16 * 1024 * 1024
 REPORT_BYTES_MAX: Final = 16 * 1024 * 1024
+# What a database holds as an integer.
+ID_MAX: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,14 +86,21 @@ def _ids(document: Any) -> tuple[int, ...] | None:
         return None
     if found is None:
         return ()
-    if not isinstance(found, list) or not all(type(one) is int for one in found):
+    if not isinstance(found, list) or not all(_is_id(one) for one in found):
         return None
     return tuple(found)
 
 
+def _is_id(value: object) -> bool:
+    return type(value) is int and 0 <= value <= ID_MAX
+
+
 def _body(document: Any) -> str | None:
+    """Return an errand's text, empty where it has none; None: it isn't told."""
     try:
         body = document["data"]["attributes"]["basic"]["data"]["body"]
     except (TypeError, KeyError):
         return None
+    if body is None:
+        return ""
     return body if isinstance(body, str) else None

@@ -57,8 +57,9 @@ class Gate:
 class Claim:
     """What to claim at a gate: how many of which tier.
 
-    `live_us` is since when what was accepted counts as live, and `floor_id` the highest id that an
-    errand of the workspace is known to have: what is made from now on has a higher one *(assumed)*.
+    `live_us` is since when what was accepted counts as live. It is for the workspace of `scope`;
+    `floor_id` is the highest id that an errand is known to have there, and what is made from now on
+    has a higher one *(assumed)*.
     """
 
     gate: Gate
@@ -66,6 +67,7 @@ class Claim:
     limit: int
     now_us: int
     live_us: int
+    scope: str = ""
     floor_id: int = 0
 
 
@@ -73,8 +75,9 @@ class Claim:
 class Parcel:
     """A claimed delivery. `attempts` counts the one now under way.
 
-    `payload` is a `Card` for a contact card. `person` is its contact's id, else empty. `floor_id`
-    is the highest id that an errand was known to have before it was tried first.
+    `payload` is a `Card` for a contact card. `person` is its contact's id, else empty. `scope` is
+    the workspace that it goes to or was tried at last, empty where it was never tried; `floor_id`
+    is the highest id that an errand was known to have there before.
     """
 
     id: int
@@ -89,13 +92,14 @@ class Parcel:
     attempts: int
     payload: NewErrand | EndErrand | Card
     person: str = ""
+    scope: str = ""
     floor_id: int = 0
     is_probe: bool = False
 
     @property
     def message_id(self) -> str:
-        """What an errand is known by at both ends; empty for what makes none."""
-        return self.payload.message_id if isinstance(self.payload, NewErrand) else ""
+        """What an errand is known by at both ends; it begins the key, whatever the payload."""
+        return self.key.rpartition(":")[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

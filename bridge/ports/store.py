@@ -119,7 +119,7 @@ class Transaction(Protocol):
         ...
 
     def doubtful(self) -> list[Parcel]:
-        """Return what is being looked up; `attempts` counts those that were made."""
+        """Return what is being looked up, without payloads; `attempts` counts those made."""
         ...
 
     def highest_ids(self) -> dict[str, int]:
@@ -127,14 +127,11 @@ class Transaction(Protocol):
         ...
 
     def save_highest_ids(self, highest: Mapping[str, int]) -> None:
-        """Keep the highest ids; a lower one than is kept changes nothing."""
+        """Keep the highest ids."""
         ...
 
-    def seen(self, scope: str, routes: Collection[str], errand_ids: Collection[int]) -> set[int]:
-        """Return those errands that need not be read: whose they are is known already.
-
-        `routes` are those of the scope: what was delivered through them is known by its id.
-        """
+    def seen(self, scope: str, errand_ids: Collection[int]) -> set[int]:
+        """Return those errands that need not be read: whose they are is known already."""
         ...
 
     def marked(self, scope: str, markers: Collection[str]) -> dict[str, int]:

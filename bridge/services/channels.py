@@ -17,10 +17,13 @@ ALL_TIERS: Final = frozenset(Tier)
 RATE_PAUSE_S: Final = 5.0
 RATE_PAUSE_MAX_S: Final = 300.0
 # One request in ten is a reading one, while others wait.
-_READING_TURN: Final = 7
 _TURNS: Final = 10
 
 Stock = tuple[Gate, Tier]
+
+
+class UpstreamGone(Exception):  # noqa: N818 - it says what it is
+    """The settings have no such upstream any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class Channel:
     own_misses: dict[int, int] = field(default_factory=dict)
     _reminders: list[tuple[float, int, Gate]] = field(default_factory=list)
     _reminded: int = 0
+    _read_turn: int = 0
     _readers: deque[asyncio.Future[None]] = field(default_factory=deque)
 
     def take_settings(self, upstream: Upstream, now_s: float) -> None:
@@ -137,7 +141,8 @@ class Channel:
     @property
     def is_readers_turn(self) -> bool:
         """Whether the next request is a reader's, though others wait."""
-        return self.has_readers and (not self.hot or self.turns % _TURNS == _READING_TURN)
+        is_due = self.turns - self._read_turn >= _TURNS
+        return self.has_readers and (is_due or not self.hot)
 
     def queue_reader(self) -> asyncio.Future[None]:
         """Return what is done as soon as one reading request may leave."""
@@ -146,10 +151,17 @@ class Channel:
         return future
 
     def admit_reader(self, now_s: float) -> None:
-        """Let the reader that has waited longest go."""
-        if self.has_readers:
-            self._readers.popleft().set_result(None)
-            self.spend(1, now_s)
+        """Let the reader that has waited longest go, where it `has_readers`."""
+        self._readers.popleft().set_result(None)
+        self.spend(1, now_s)
+        self._read_turn = self.turns
+
+    def close(self) -> None:
+        """Send whoever waits for leave to read away: the upstream is gone from the settings."""
+        for future in self._readers:
+            if not future.done():
+                future.set_exception(UpstreamGone(self.upstream.label))
+        self._readers.clear()
 
 
 def upstreams_of(

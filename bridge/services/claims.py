@@ -1,9 +1,11 @@
 """Claiming: who of those that wait may leave next.
 
 While first attempts wait, what is tried again gets one turn in ten; while live ones wait, what is
-old gets one in ten as well. All else goes by: live, old, tried before. Within one commit.
+old gets one in ten as well; and while others wait, so do contact cards. All else goes by: live,
+old, tried before; the gates take turns, and cards come after the others. Within one commit.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -18,6 +20,7 @@ LIVE_US: Final = 60_000_000
 _TURNS: Final = 10
 _OLD_TURN: Final = 0
 _LATER_TURN: Final = 5
+_CARD_TURN: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,7 @@ class Wanted:
     `turn` counts what has left before. `is_probe` prefers what may safely be sent twice.
     """
 
+    scope: str
     hot: frozenset[Stock]
     limit: int
     cards: int
@@ -63,15 +67,11 @@ class _Basket:
         return min(self.room, self.wanted.cards - cards)
 
     def gates(self, tier: Tier) -> list[Gate]:
-        """Return the gates to look at, each of them first in its turn."""
-        gates = sorted(
+        """Return the gates at which something of a tier may be waiting."""
+        return sorted(
             (gate for gate, stock in self.hot if stock is tier),
             key=lambda one: (one.route, one.kind),
         )
-        if self.wanted.is_probe:
-            return sorted(gates, key=lambda gate: not gate.kind.is_repeatable)
-        first = self.wanted.turn % len(gates) if gates else 0
-        return gates[first:] + gates[:first]
 
     def claim(self, tx: Transaction, gate: Gate, tier: Tier, limit: int) -> int:
         found = tx.claim(
@@ -81,11 +81,21 @@ class _Basket:
                 limit=limit,
                 now_us=self.now_us,
                 live_us=self.now_us - LIVE_US,
+                scope=self.wanted.scope,
                 floor_id=self.wanted.floor_id,
             )
         )
         self.parcels += found
         return len(found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One tier asked for so many; `are_cards`: for contact cards only, None: for all kinds."""
+
+    tier: Tier
+    most: int
+    are_cards: bool | None = None
 
 
 class Claims:
@@ -94,6 +104,8 @@ class Claims:
     def __init__(self, clock: Clock, policy: DispatchPolicy) -> None:
         """Stand on these."""
         self._clock = clock
+        # How often each tier of each upstream was asked, so that its gates take turns.
+        self._asked: Counter[tuple[str, Tier, bool]] = Counter()
         self.policy = policy
 
     def take(self, tx: Transaction, wanted: Sequence[Wanted]) -> list[Taken]:
@@ -105,11 +117,42 @@ class Claims:
             basket = _Basket(one, now_us, set(one.hot))
             if shut:
                 _pass_shut_gates(tx, basket, shut)
-            for tier, most in _steps(one):
-                _fill(tx, basket, tier, most)
+            for step in _steps(one):
+                self._fill(tx, basket, step)
             parcels = self._written(tx, basket.parcels, now_us)
             taken.append(Taken(parcels, frozenset(basket.hot)))
         return taken
+
+    def _fill(self, tx: Transaction, basket: _Basket, step: _Step) -> None:
+        most = min(step.most, basket.room)
+        for gate in self._in_turn(basket, step) if most else ():
+            limit = min(most, basket.room_for(gate.kind))
+            if most <= 0:
+                return
+            if limit <= 0:
+                # Enough cards are under way: it is looked at again when one of them is back.
+                basket.hot.discard((gate, step.tier))
+                continue
+            found = basket.claim(tx, gate, step.tier, limit)
+            most -= found
+            if found < limit:
+                basket.hot.discard((gate, step.tier))
+
+    def _in_turn(self, basket: _Basket, step: _Step) -> list[Gate]:
+        """Return the gates to look at, each of them first in its turn."""
+        gates = [
+            gate
+            for gate in basket.gates(step.tier)
+            if step.are_cards in {None, gate.kind is Kind.CONTACT_CARD}
+        ]
+        if basket.wanted.is_probe:
+            return sorted(gates, key=lambda gate: not gate.kind.is_repeatable)
+        if not gates:
+            return gates
+        key = basket.wanted.scope, step.tier, bool(step.are_cards)
+        first = self._asked[key] % len(gates)
+        self._asked[key] += 1
+        return gates[first:] + gates[:first]
 
     def _written(self, tx: Transaction, parcels: list[Parcel], now_us: int) -> list[Parcel]:
         """Write the contact cards among them, and drop those with nothing left to say."""
@@ -138,30 +181,25 @@ class Claims:
         return written
 
 
-def _steps(wanted: Wanted) -> Iterator[tuple[Tier, int]]:
+def _steps(wanted: Wanted) -> Iterator[_Step]:
     """Yield which tier is asked for how many, in their order."""
+    if wanted.is_probe:
+        yield from (_Step(tier, wanted.limit) for tier in Tier)
+        return
     turns = range(wanted.turn, wanted.turn + wanted.limit)
-    for tier, own in ((Tier.OLD, _OLD_TURN), (Tier.LATER, _LATER_TURN)):
-        share = sum(turn % _TURNS == own for turn in turns)
-        if share:
-            yield tier, share
-    for tier in (Tier.LIVE, Tier.OLD, Tier.LATER):
-        yield tier, wanted.limit
 
+    def share(of: int) -> int:
+        return sum(turn % _TURNS == of for turn in turns)
 
-def _fill(tx: Transaction, basket: _Basket, tier: Tier, most: int) -> None:
-    for gate in basket.gates(tier):
-        limit = min(most, basket.room_for(gate.kind))
-        if basket.room <= 0 or most <= 0:
-            return
-        if limit <= 0:
-            # Enough cards are under way: it is looked at again when one of them is back.
-            basket.hot.discard((gate, tier))
-            continue
-        found = basket.claim(tx, gate, tier, limit)
-        most -= found
-        if found < limit:
-            basket.hot.discard((gate, tier))
+    if old := share(_OLD_TURN):
+        yield _Step(Tier.OLD, old)
+    if later := share(_LATER_TURN):
+        yield _Step(Tier.LATER, later)
+    if cards := share(_CARD_TURN):
+        yield from (_Step(tier, cards, are_cards=True) for tier in (Tier.LIVE, Tier.OLD))
+    for are_cards in (False, True):
+        yield from (_Step(tier, wanted.limit, are_cards) for tier in (Tier.LIVE, Tier.OLD))
+    yield _Step(Tier.LATER, wanted.limit)
 
 
 def _pass_shut_gates(tx: Transaction, basket: _Basket, shut: list[Pause]) -> None:

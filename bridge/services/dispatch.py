@@ -11,11 +11,11 @@ from typing import Final
 
 from bridge.domain.deliveries import Kind, Tier
 from bridge.domain.errors import StoreUnavailable
-from bridge.domain.outcomes import Reply, judge
+from bridge.domain.outcomes import Failure, Reply, judge
 from bridge.domain.routes import DEFAULT_ROUTE
 from bridge.ports import Clock, Entropy, Gate, Log, Meter, Parcel, Sender, Transaction, Writer
 from bridge.services.breaker import BreakerState
-from bridge.services.channels import Channel, Upstream
+from bridge.services.channels import Channel, Upstream, UpstreamGone
 from bridge.services.claims import Claims, Wanted
 from bridge.services.limiter import Pace
 from bridge.services.recording import DispatchPolicy, Recorded, Recorder, Result
@@ -56,7 +56,7 @@ class Dispatcher:
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_stopping = False
-        self._is_polling = True
+        self._is_polling = self._is_to_review = True
         self.reconfigure(policy, upstreams)
 
     @property
@@ -80,8 +80,11 @@ class Dispatcher:
                 channel = Channel(upstream, Pace(upstream.per_minute, now_s))
             channel.take_settings(upstream, now_s)
             channels[upstream.scope] = channel
+        for scope, channel in self._channels.items():
+            if scope not in channels:
+                channel.close()
         self._channels = channels
-        self._is_polling = True
+        self._is_polling = self._is_to_review = True
         self._wake.set()
 
     def wake(self, gates: Iterable[Gate], tiers: Iterable[Tier] = (Tier.LIVE,)) -> None:
@@ -105,27 +108,34 @@ class Dispatcher:
         count = await self._writer.submit(self.recorder.recover, None)
         if count:
             self._log.warning("deliveries in doubt after a restart", count=count)
-        await self.review_gates()
+        await self.review()
 
-    async def review_gates(self) -> None:
-        """Open the gates whose refused token is gone, and see that nothing waits where none is."""
-        opened = await self._writer.submit(self.recorder.review_gates, None)
+    async def review(self) -> None:
+        """Bring what waits into line with the settings; `run` does so after `reconfigure`.
+
+        Gates are opened whose token was replaced, what waits at a route that is gone goes to the
+        default, and what is being looked up goes by the policy of now.
+
+        Raises:
+            StoreUnavailable: it can't be done now.
+        """
+        routes = {route for one in self._channels.values() for route in one.upstream.routes}
+        opened = await self._writer.submit(self.recorder.review, routes)
         if opened:
             self._log.info("pauses ended by a new token", count=opened)
-        adopted = await self._writer.submit(self._adopt, None)
+        adopted = await self._writer.submit(_adopt, routes)
         if adopted:
             self._log.warning("deliveries of routes that are gone go by the default", count=adopted)
-
-    def _adopt(self, tx: Transaction, items: Sequence[None]) -> list[int]:
-        routes = {route for one in self._channels.values() for route in one.upstream.routes}
-        return [tx.adopt(routes, DEFAULT_ROUTE), *(0 for _ in items[1:])]
+        self._is_to_review = False
 
     async def leave_to_read(self, scope: str) -> None:
         """Wait until a reading request may leave to an upstream: they share its pace.
 
         Raises:
-            KeyError: there is no such upstream any more.
+            UpstreamGone: there is no such upstream any more.
         """
+        if scope not in self._channels:
+            raise UpstreamGone(scope)
         turn = self._channels[scope].queue_reader()
         self._wake.set()
         await turn
@@ -142,6 +152,8 @@ class Dispatcher:
         for one in settled:
             parcel = one.parcel
             self._meter.lookup(one.outcome)
+            if one.is_dead:
+                self._meter.delivery(parcel.kind, "dead")
             if one.outcome == "found":
                 self._meter.delivery(parcel.kind, "delivered")
                 seconds = (self._clock.now_us() - parcel.accepted_us) / 1e6
@@ -158,6 +170,11 @@ class Dispatcher:
                 self.remind(Gate(route=parcel.route, kind=parcel.kind), one.wait_us)
             self.wake(one.gates, (Tier.LIVE, Tier.OLD))
 
+    def is_well(self, scope: str) -> bool:
+        """Say whether an upstream answers, as far as is known."""
+        channel = self._channels.get(scope)
+        return channel is not None and channel.breaker.state is BreakerState.CLOSED
+
     def _learn(self, channel: Channel, reply: Reply) -> None:
         before = channel.breaker.state
         channel.answered(reply, self._clock.monotonic(), self._entropy.random())
@@ -173,6 +190,8 @@ class Dispatcher:
         while not self._is_stopping:
             self._wake.clear()
             try:
+                if self._is_to_review:
+                    await self.review()
                 if self._is_polling:
                     await self._poll()
                 wait_s = await self._round()
@@ -255,6 +274,7 @@ class Dispatcher:
         # Cards never delay an errand: however slow they are, they fill a part of the room.
         cards = self._cards_max - channel.cards_in_flight
         wanted = Wanted(
+            scope=channel.upstream.scope,
             hot=hot,
             limit=limit,
             cards=min(limit, cards),
@@ -294,7 +314,11 @@ class Dispatcher:
 
     async def _deliver(self, channel: Channel, parcel: Parcel) -> None:
         mark = self._sender.token_mark(parcel.route)
-        reply = await self._sender.send(parcel)
+        try:
+            reply = await self._sender.send(parcel)
+        except Exception as error:  # noqa: BLE001 - whatever it was, it may have left
+            self._log.error("sending failed", kind=parcel.kind.value, exc_info=error)
+            reply = Reply(failure=Failure.LOST)
         misses, own_misses = channel.count_misses(parcel.route, parcel.id, reply)
         ruling = judge(parcel.kind, reply, own_misses=own_misses, misses=misses)
         self._meter.upstream(parcel.kind, reply)
@@ -304,7 +328,6 @@ class Dispatcher:
             reply=reply,
             ruling=ruling,
             token_mark=mark,
-            scope=channel.upstream.scope,
         )
         recorded = await self._record(result)
         self._tell(result, recorded.outcome)
@@ -343,6 +366,10 @@ class Dispatcher:
             millis=round(reply.seconds * 1000, 1),
             remote_id=reply.remote_id,
         )
+
+
+def _adopt(tx: Transaction, asked: Sequence[set[str]]) -> list[int]:
+    return [tx.adopt(routes, DEFAULT_ROUTE) for routes in asked]
 
 
 def _stocked(tx: Transaction, asked: Sequence[Sequence[Gate]]) -> list[set[Gate]]:

@@ -9,7 +9,9 @@ Source: the vendor's page "Cention Errand Report". *Assumed*: ids grow, and a ne
 as changed.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from tenacity import (
@@ -22,13 +24,16 @@ from tenacity import (
 from bridge.domain.markers import find_marker
 from bridge.domain.outcomes import Reply, is_failing
 from bridge.ports import Clock, Log, Parcel, Reader, Report, Sighting, Transaction, Writer
+from bridge.services.channels import UpstreamGone
 
 BATCH: Final = 20
+READERS: Final = 5
 TRIES: Final = 4
 WAIT_S: Final = 0.25
 WAIT_MAX_S: Final = 2.0
 TIDY_EVERY_S: Final = 60.0
 _MARKED_AT_ONCE: Final = 500
+_ABOUT_WHAT_WAS_SENT: Final = frozenset({400, 404, 409, 410, 413, 422})
 LIST: Final = "c3_dirty_errand_list"
 REPORT: Final = "c3_errand_reports"
 
@@ -39,6 +44,31 @@ class BrokenOff(Exception):  # noqa: N818 - it is no fault, and says so
 
 class _Passing(BrokenOff):
     """The same may well succeed in a moment."""
+
+
+@dataclass(slots=True)
+class Look:
+    """What a look has brought, by parcel's id: for whom something hides the truth, and what.
+
+    `hidden` is hidden for good; `missed` could not be read this time.
+    """
+
+    hidden: dict[int, str] = field(default_factory=dict)
+    missed: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Errands that were read, or could not be, and why."""
+
+    sightings: list[Sighting] = field(default_factory=list)
+    unreadable: dict[int, str] = field(default_factory=dict)
+    missed: dict[int, str] = field(default_factory=dict)
+    broken_by: BrokenOff | UpstreamGone | None = None
+
+    @property
+    def own(self) -> list[int]:
+        return [one.errand_id for one in self.sightings if one.marker]
 
 
 class Turns(Protocol):
@@ -81,6 +111,8 @@ class Looker:
         # By id, until when a reading request that was lost may take effect (monotonic seconds).
         self._late: dict[int, float] = {}
         self._knows_intents = False
+        # Whether something was read that Cention wouldn't take back, and may later.
+        self._owes = False
         # How many errands were read: a look that broke off after some was not in vain.
         self.progress = 0
 
@@ -106,18 +138,22 @@ class Looker:
                 self._note_lost(errand_id)
             self._knows_intents = True
         self._late = {one: self._late[one] for one in intents if one in self._late}
+        self._owes = False
         await self._put_back(intents)
 
     def _note_lost(self, errand_id: int) -> None:
         self._late[errand_id] = self._clock.monotonic() + self.settle_s
 
     async def look(
-        self, parcels: Sequence[Parcel], routes: Collection[str], *, is_exclusive: bool
-    ) -> dict[int, str]:
+        self,
+        parcels: Sequence[Parcel],
+        *,
+        is_exclusive: bool,
+        on_sight: Callable[[], Awaitable[None]],
+    ) -> Look:
         """Read what may be one of these and isn't known yet.
 
-        Returns:
-            For which parcels, by id, something hides the truth, and what that is.
+        `on_sight` is awaited whenever errands of the bridge's own were seen.
 
         Raises:
             BrokenOff: the look could not be brought to its end.
@@ -125,43 +161,71 @@ class Looker:
         # What was read and not noted may be the very errand that is looked for.
         await self.tidy()
         listed = await self._ask(LIST, lambda: self._reader.changed(self._scope))
-        if not _is_good(listed.reply) or listed.ids is None:
-            return {parcel.id: _refused(LIST, listed.reply) for parcel in parcels}
+        if listed.ids is None:
+            return Look(hidden={parcel.id: _refused(LIST, listed.reply) for parcel in parcels})
         floor = min((parcel.floor_id for parcel in parcels), default=0)
         candidates = [one for one in sorted(set(listed.ids)) if one > floor]
-        seen = await self._writer.submit(_seen, (self._scope, routes, candidates))
+        seen = await self._writer.submit(_seen, (self._scope, candidates))
         unknown = [one for one in candidates if one not in seen]
-        hidden: dict[int, str] = {}
+        look = Look()
         for start in range(0, len(unknown), BATCH):
-            batch = unknown[start : start + BATCH]
-            for errand_id, why in (await self._read(batch, is_exclusive=is_exclusive)).items():
-                hidden.update((one.id, why) for one in parcels if one.floor_id < errand_id)
+            batch = await self._read_batch(
+                unknown[start : start + BATCH], is_exclusive=is_exclusive
+            )
+            if batch.own:
+                await on_sight()
+            for told, by_errand in (
+                (look.hidden, batch.unreadable),
+                (look.missed, batch.missed),
+            ):
+                for errand_id, why in by_errand.items():
+                    told.update((one.id, why) for one in parcels if one.floor_id < errand_id)
         self.highest_id = max([self.highest_id, *listed.ids])
-        return hidden
+        return look
 
-    async def _read(self, batch: Sequence[int], *, is_exclusive: bool) -> dict[int, str]:
-        """Read some errands; return which can't be read, and why."""
+    async def _read_batch(self, errand_ids: Sequence[int], *, is_exclusive: bool) -> _Batch:
+        """Read some errands, a few at a time, and put back what is not the bridge's to clear.
+
+        Raises:
+            BrokenOff: nothing can be read now.
+        """
+        batch = _Batch()
         now_us = self._clock.now_us()
         self.is_tidy = False
-        await self._writer.submit(_intend, (self._scope, batch, now_us))
-        sightings: list[Sighting] = []
-        unreadable: dict[int, str] = {}
-        own: list[int] = []
+        await self._writer.submit(_intend, (self._scope, errand_ids, now_us))
+        waiting = iter(errand_ids)
+        readers = (self._read_some(waiting, batch) for _ in range(min(READERS, len(errand_ids))))
         try:
-            for errand_id in batch:
-                report = await self._ask(REPORT, self._reading(errand_id))
-                if not _is_good(report.reply) or report.body is None:
-                    unreadable[errand_id] = _refused(f"{REPORT}/{errand_id}", report.reply)
-                    continue
-                marker = find_marker(report.body)
-                sightings.append(Sighting(errand_id=errand_id, marker=marker))
-                self.progress += 1
-                if marker and is_exclusive:
-                    own.append(errand_id)
+            await asyncio.gather(*readers)
         finally:
-            await self._writer.submit(_note, (self._scope, sightings, own, now_us))
-        await self._put_back([one for one in batch if one not in own])
-        return unreadable
+            own = batch.own if is_exclusive else []
+            await self._writer.submit(_note, (self._scope, batch.sightings, own, now_us))
+        if batch.broken_by is not None:
+            raise batch.broken_by
+        await self._put_back([one for one in errand_ids if one not in own])
+        return batch
+
+    async def _read_some(self, waiting: Iterator[int], batch: _Batch) -> None:
+        is_missing = False
+        for errand_id in waiting:
+            if batch.broken_by is not None:
+                return
+            try:
+                report = await self._ask(REPORT, self._reading(errand_id))
+            except (BrokenOff, UpstreamGone) as error:
+                if is_missing or not isinstance(error, _Passing):
+                    batch.broken_by = error  # it is not about this errand
+                    return
+                is_missing = True
+                batch.missed[errand_id] = str(error)
+                continue
+            is_missing = False
+            if report.body is None:
+                batch.unreadable[errand_id] = _refused(f"{REPORT}/{errand_id}", report.reply)
+            else:
+                self.progress += 1
+                marker = find_marker(report.body)
+                batch.sightings.append(Sighting(errand_id=errand_id, marker=marker))
 
     def _reading(self, errand_id: int) -> Callable[[], Awaitable[Report]]:
         async def read() -> Report:
@@ -173,25 +237,33 @@ class Looker:
         return read
 
     async def _put_back(self, errand_ids: Sequence[int]) -> None:
-        is_tidy = True
+        now_s = self._clock.monotonic()
+        late = {one for one in errand_ids if self._late.get(one, now_s) > now_s}
         for start in range(0, len(errand_ids), _MARKED_AT_ONCE):
-            some = errand_ids[start : start + _MARKED_AT_ONCE]
-            now_s = self._clock.monotonic()
-            late = {one for one in some if self._late.get(one, now_s) > now_s}
-            report = await self._ask(LIST, self._marking(some))
-            if _is_good(report.reply):
-                close = [one for one in some if one not in late]
-                await self._writer.submit(_close, (self._scope, close))
-                is_tidy = is_tidy and not late
-                continue
-            is_tidy = False
+            await self._mark(errand_ids[start : start + _MARKED_AT_ONCE], late)
+        self.is_tidy = not (late or self._owes or self._late.keys() - set(errand_ids))
+
+    async def _mark(self, errand_ids: Sequence[int], late: Collection[int]) -> None:
+        """Put errands on the list again; where that is refused, find out because of which."""
+        report = await self._ask(LIST, self._marking(errand_ids))
+        is_done = 200 <= report.reply.status < 300
+        if not is_done and report.reply.status in _ABOUT_WHAT_WAS_SENT and len(errand_ids) > 1:
+            half = len(errand_ids) // 2
+            await self._mark(errand_ids[:half], late)
+            await self._mark(errand_ids[half:], late)
+            return
+        if not is_done:
             self._log.error(
                 "errands that were read can't be put on the list of changed ones again",
                 scope=self._scope,
                 status=report.reply.status,
-                count=len(some),
+                count=len(errand_ids),
             )
-        self.is_tidy = is_tidy and not self._late.keys() - set(errand_ids)
+        if is_done or report.reply.status in _ABOUT_WHAT_WAS_SENT:
+            close = [one for one in errand_ids if one not in late]
+            await self._writer.submit(_close, (self._scope, close))
+        else:
+            self._owes = True
 
     def _marking(self, errand_ids: Sequence[int]) -> Callable[[], Awaitable[Report]]:
         return lambda: self._reader.mark(self._scope, errand_ids)
@@ -218,23 +290,18 @@ class Looker:
         return report
 
 
-def _is_good(reply: Reply) -> bool:
-    return 200 <= reply.status < 300
-
-
 def _refused(what: str, reply: Reply) -> str:
     said = reply.failure.value if reply.failure else str(reply.status)
-    return f"{what} was answered with {said}"
+    about = ", and holds nothing readable" if 200 <= reply.status < 300 else ""
+    return f"{what} was answered with {said}{about}"
 
 
 def _intents(tx: Transaction, scopes: Sequence[str]) -> list[list[int]]:
     return [tx.intents(scope) for scope in scopes]
 
 
-def _seen(
-    tx: Transaction, asked: Sequence[tuple[str, Collection[str], Sequence[int]]]
-) -> list[set[int]]:
-    return [tx.seen(scope, routes, errand_ids) for scope, routes, errand_ids in asked]
+def _seen(tx: Transaction, asked: Sequence[tuple[str, Sequence[int]]]) -> list[set[int]]:
+    return [tx.seen(scope, errand_ids) for scope, errand_ids in asked]
 
 
 def _intend(tx: Transaction, asked: Sequence[tuple[str, Sequence[int], int]]) -> list[None]:

@@ -15,7 +15,8 @@ from typing import Final, Protocol
 
 from bridge.domain.errors import StoreUnavailable
 from bridge.ports import Clock, Log, Parcel, Reader, Transaction, Writer
-from bridge.services.looking import BrokenOff, Looker, Turns
+from bridge.services.channels import UpstreamGone
+from bridge.services.looking import BrokenOff, Look, Looker, Turns
 from bridge.services.verdicts import Case, Docket, Settled, Verdicts
 
 LOOKS_MIN: Final = 2
@@ -23,6 +24,8 @@ LOOK_EVERY_MIN_S: Final = 1.0
 LOOK_EVERY_MAX_S: Final = 15.0
 _LOOKS_A_SETTLING: Final = 6
 FAILURE_WAIT_MAX_S: Final = 60.0
+# So many looks in vain at an upstream that is well otherwise, and a person has to look.
+VAIN_LOOKS_MAX: Final = 20
 POLL_S: Final = 60.0
 
 
@@ -47,6 +50,10 @@ class LookupPolicy:
 class Dispatch(Turns, Protocol):
     """The dispatcher, as look-ups see it."""
 
+    def is_well(self, scope: str) -> bool:
+        """Say whether an upstream answers, as far as is known."""
+        ...
+
     def settled(self, settled: Sequence[Settled]) -> None:
         """Say what became of deliveries in doubt, so that they move on."""
         ...
@@ -58,6 +65,7 @@ class _Doubt:
 
     since_s: float
     looks: int = 0
+    in_vain: int = 0
 
 
 @dataclass(slots=True)
@@ -137,8 +145,10 @@ class Reconciler:
             return FAILURE_WAIT_MAX_S
         wait_s = POLL_S
         now_s = self._clock.monotonic()
-        for scope, routes in self.policy.routes.items():
-            parcels = [parcel for parcel in found if parcel.route in routes]
+        by_scope: dict[str, list[Parcel]] = {scope: [] for scope in self.policy.routes}
+        for parcel in found:
+            by_scope.setdefault(self._scope_of(parcel), []).append(parcel)
+        for scope, parcels in by_scope.items():
             desk = self._desk(scope)
             desk.keep(parcels, now_s)
             if desk.task is not None or (desk.looker.is_tidy and not parcels):
@@ -148,6 +158,13 @@ class Reconciler:
             else:
                 wait_s = min(wait_s, desk.next_s - now_s)
         return wait_s
+
+    def _scope_of(self, parcel: Parcel) -> str:
+        """Return where a parcel was sent; what an older release has sent goes by its route."""
+        if parcel.scope:
+            return parcel.scope
+        found = (scope for scope, routes in self.policy.routes.items() if parcel.route in routes)
+        return next(found, "")
 
     def _desk(self, scope: str) -> _Desk:
         desk = self._desks.get(scope)
@@ -174,7 +191,7 @@ class Reconciler:
                 await desk.looker.tidy()
             desk.failures = 0
             wait_s = self._until_next(desk)
-        except (BrokenOff, StoreUnavailable, KeyError) as error:
+        except (BrokenOff, StoreUnavailable, UpstreamGone) as error:
             desk.failures = 1 if desk.looker.progress > progress else desk.failures + 1
             wait_s = min(FAILURE_WAIT_MAX_S, 2.0 ** min(desk.failures, 8) / 2)
             self._log.warning("a look-up broke off", scope=desk.scope, reason=str(error))
@@ -197,29 +214,51 @@ class Reconciler:
         policy = self.policy
         desk.looker.settle_s = policy.settle_s
         began_s = desk.looked_s = self._clock.monotonic()
-        routes = policy.routes.get(desk.scope, frozenset())
-        try:
-            hidden = await desk.looker.look(parcels, routes, is_exclusive=policy.is_exclusive)
-        except BrokenOff:
-            # What has been seen by then was seen.
+
+        async def decide_what_was_seen() -> None:
             await self._decide(desk, [Case(parcel=one, is_over=False) for one in parcels])
+
+        try:
+            look = await desk.looker.look(
+                parcels, is_exclusive=policy.is_exclusive, on_sight=decide_what_was_seen
+            )
+        except UpstreamGone:
+            why = "its workspace is not in the settings any more"
+            await self._decide(
+                desk, [Case(parcel=one, is_over=True, hidden_by=why) for one in parcels]
+            )
+            return
+        except BrokenOff as error:
+            look = Look(missed={parcel.id: str(error) for parcel in parcels})
+            await self._decide(desk, self._cases(desk, parcels, look, began_s))
             raise
         self._verdicts.saw_id(desk.scope, desk.looker.highest_id)
+        await self._decide(desk, self._cases(desk, parcels, look, began_s))
+
+    def _cases(
+        self, desk: _Desk, parcels: Sequence[Parcel], look: Look, began_s: float
+    ) -> list[Case]:
         cases = []
         for parcel in parcels:
             doubt = desk.doubts.get(parcel.id)
             if doubt is None:
                 continue
-            doubt.looks += 1
-            is_settled = began_s - doubt.since_s >= policy.settle_s
+            missed_by = look.missed.get(parcel.id, "")
+            if not missed_by:
+                doubt.looks += 1
+            elif self._dispatch.is_well(desk.scope):
+                doubt.in_vain += 1
+            is_settled = began_s - doubt.since_s >= self.policy.settle_s
+            is_looked_for = not missed_by and doubt.looks >= LOOKS_MIN
+            is_in_vain = doubt.in_vain >= VAIN_LOOKS_MAX
             cases.append(
                 Case(
                     parcel=parcel,
-                    is_over=is_settled and doubt.looks >= LOOKS_MIN,
-                    hidden_by=hidden.get(parcel.id, ""),
+                    is_over=is_settled and (is_looked_for or is_in_vain),
+                    hidden_by=look.hidden.get(parcel.id, missed_by),
                 )
             )
-        await self._decide(desk, cases)
+        return cases
 
     async def _decide(self, desk: _Desk, cases: Sequence[Case]) -> None:
         is_exclusive = self.policy.is_exclusive

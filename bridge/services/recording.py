@@ -1,6 +1,7 @@
 """Recording: what came of an attempt is written down, with all that follows from it."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
@@ -28,6 +29,8 @@ IN_DOUBT: Final = {
     "hold": State.HELD,
 }
 PROBE_US: Final = 60_000_000
+# An id that a database could have given.
+_ID: Final = re.compile(r"[0-9]{1,15}")
 _OUTCOMES: Final = {
     Verdict.DELIVERED: "delivered",
     Verdict.RETRY: "retried",
@@ -49,16 +52,12 @@ class DispatchPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """An attempt that is over: what was sent with which token, what came back, what it means.
-
-    `scope` is the workspace that it went to.
-    """
+    """An attempt that is over: what was sent with which token, what came back, what it means."""
 
     parcel: Parcel
     reply: Reply
     ruling: Ruling
     token_mark: str
-    scope: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,7 @@ class Recorder:
         self._entropy = entropy
         self._sender = sender
         self.policy = policy
-        # By scope. Only ever too low, which costs a look-up some reading and nothing else.
+        # By scope. Too low costs a look-up some reading and nothing else.
         self._highest: dict[str, int] = {}
 
     def highest_id(self, scope: str) -> int:
@@ -130,14 +129,24 @@ class Recorder:
         return [replace(one, gates=one.gates | opened) for one in recorded]
 
     def _learn_ids(self, tx: Transaction, results: Sequence[Result]) -> None:
+        """Note the ids of errands that were made.
+
+        A new one that is not higher than what was known before shows that ids don't only grow (a
+        restored backup, an id that was none): what was believed is given up.
+        """
         known = dict(self._highest)
         for one in results:
-            remote_id = one.reply.remote_id
-            if one.parcel.kind.makes_errand and remote_id.isascii() and remote_id.isdigit():
-                self.saw_id(one.scope, int(remote_id[:18]))
+            scope, remote_id = one.parcel.scope, one.reply.remote_id
+            if not one.parcel.kind.makes_errand or not _ID.fullmatch(remote_id):
+                continue
+            errand_id = int(remote_id)
+            if errand_id <= one.parcel.floor_id:
+                self._highest[scope] = errand_id
+            else:
+                self.saw_id(scope, errand_id)
         if self.policy.in_doubt == "reconcile":
-            grown = {scope: one for scope, one in self._highest.items() if known.get(scope) != one}
-            tx.save_highest_ids(grown)
+            new = {scope: one for scope, one in self._highest.items() if known.get(scope) != one}
+            tx.save_highest_ids(new)
 
     def recover(self, tx: Transaction, _items: Sequence[None]) -> list[int]:
         """Decide about what was on its way: what may be repeated is, the rest is in doubt.
@@ -168,20 +177,28 @@ class Recorder:
         held = {one.id for one in settlements if one.state is State.HELD}
         tx.park([parcel.lane for parcel in parcels if parcel.id in held])
 
-    def review_gates(self, tx: Transaction, _items: Sequence[None]) -> list[int]:
-        """Open the gates whose refused token has been replaced; return how many.
+    def review(self, tx: Transaction, asked: Sequence[Collection[str]]) -> list[int]:
+        """Go by new settings: of these routes, and by the policy of now.
 
-        What is being looked up goes by the policy of now as well.
+        Returns:
+            How many gates were opened, since their route is gone or their token was replaced.
         """
+        return [self._review(tx, routes) for routes in asked]
+
+    def _review(self, tx: Transaction, routes: Collection[str]) -> int:
         if self.policy.in_doubt != "reconcile":
             self._settle_unclear(tx, tx.doubtful())
         opened = [
             pause
             for pause in tx.pauses()
-            if pause.token_mark and pause.token_mark != self._sender.token_mark(pause.route)
+            if pause.token_mark
+            and (
+                pause.route not in routes
+                or pause.token_mark != self._sender.token_mark(pause.route)
+            )
         ]
         tx.clear_pauses(opened)
-        return [len(opened)]
+        return len(opened)
 
     def _settlement(self, result: Result, now_us: int) -> Settlement:
         parcel, reply, verdict = result.parcel, result.reply, result.ruling.verdict

@@ -1,7 +1,7 @@
 """Verdicts on what is in doubt, each written down in the commit that decides it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from bridge.domain.deliveries import State
@@ -38,6 +38,7 @@ class Settled:
     gates: frozenset[Gate] = frozenset()
     wait_us: int | None = None
     errand_id: int | None = None
+    is_dead: bool = False
 
 
 class Verdicts:
@@ -85,7 +86,13 @@ class Verdicts:
             attempts.append(_said(case.parcel, outcome, detail, now_us))
             wait_us = settlement.due_us - now_us if settlement.state is State.READY else None
             settled.append(
-                Settled(parcel=case.parcel, outcome=outcome, wait_us=wait_us, errand_id=errand_id)
+                Settled(
+                    parcel=case.parcel,
+                    outcome=outcome,
+                    wait_us=wait_us,
+                    errand_id=errand_id,
+                    is_dead=settlement.state is State.DEAD,
+                )
             )
         return self._written(tx, settlements, attempts, settled)
 
@@ -104,16 +111,7 @@ class Verdicts:
             tx.park(stopped)
         found = [one.parcel.lane for one in settled if one.outcome == "found"]
         gates = frozenset(tx.promote(found, self._clock.now_us())) if found else frozenset()
-        return [
-            Settled(
-                parcel=one.parcel,
-                outcome=one.outcome,
-                gates=gates,
-                wait_us=one.wait_us,
-                errand_id=one.errand_id,
-            )
-            for one in settled
-        ]
+        return [replace(one, gates=gates) for one in settled]
 
     def _again(self, parcel: Parcel, now_us: int) -> Settlement:
         state, due_us = self._recorder.later(parcel, now_us)

@@ -1,6 +1,7 @@
 """Claims within one commit: lane heads that are due are marked as on their way and handed out."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any, Final
 
@@ -9,7 +10,9 @@ from sqlalchemy import (
     CompoundSelect,
     Row,
     Select,
+    and_,
     bindparam,
+    case,
     func,
     literal,
     or_,
@@ -62,7 +65,7 @@ class ClaimsTransaction(OutboxTransaction):
         given = {"route": claim.gate.route, "kind": claim.gate.kind, "most": claim.limit}
         since = claim.now_us if claim.tier is Tier.LATER else claim.live_us
         rows = self._connection.execute(_heads_query(claim.tier), {**given, "since": since}).all()
-        parcels, broken = _parcels(rows, claim.now_us, claim.floor_id)
+        parcels, broken = _parcels(rows, claim.now_us, claim)
         if parcels:
             self._connection.execute(
                 update(table)
@@ -71,7 +74,15 @@ class ClaimsTransaction(OutboxTransaction):
                     state=State.SENDING,
                     attempts=table.c.attempts + 1,
                     first_us=func.coalesce(table.c.first_us, claim.now_us),
-                    floor_id=func.coalesce(table.c.floor_id, claim.floor_id),
+                    scope=claim.scope,
+                    # What it was tried with elsewhere says nothing of this workspace's ids.
+                    floor_id=case(
+                        (
+                            and_(table.c.scope == claim.scope, table.c.floor_id.is_not(None)),
+                            table.c.floor_id,
+                        ),
+                        else_=claim.floor_id,
+                    ),
                 )
             )
         self._set_aside(broken, State.DEAD)
@@ -89,19 +100,18 @@ class ClaimsTransaction(OutboxTransaction):
             self.park([row.lane for row in rows])
 
     def sending(self) -> list[Parcel]:
-        """Return what was on its way when the store was last closed or lost."""
+        """Return what was on its way when the store was last closed or lost, without payloads."""
         return self._unclear(State.SENDING)
 
     def doubtful(self) -> list[Parcel]:
-        """Return what is being looked up; `attempts` counts those that were made."""
+        """Return what is being looked up, without payloads; `attempts` counts those made."""
         return self._unclear(State.DOUBTFUL)
 
     def _unclear(self, state: State) -> list[Parcel]:
         table = tables.outbox
-        query = select(table).where(tables.IS_UNCLEAR, table.c.state == state)
-        parcels, broken = _parcels(self._connection.execute(query).all(), 0, more_attempts=0)
-        self._set_aside(broken, State.HELD)
-        return parcels
+        columns = [column for column in table.c if column.name != "payload"]
+        query = select(*columns).where(tables.IS_UNCLEAR, table.c.state == state)
+        return [_parcel(row, EMPTY_CARD, 0) for row in self._connection.execute(query)]
 
 
 # Statements are put together once: building one takes longer than running it.
@@ -144,36 +154,46 @@ def _heads_query(tier: Tier) -> Select[Any]:
 
 
 def _parcels(
-    rows: Sequence[Row[Any]], now_us: int, floor_id: int = 0, more_attempts: int = 1
+    rows: Sequence[Row[Any]], now_us: int, claim: Claim
 ) -> tuple[list[Parcel], list[Row[Any]]]:
     """Return the parcels that rows hold, and the rows that hold nothing readable."""
     parcels: list[Parcel] = []
     broken: list[Row[Any]] = []
     for row in rows:
         try:
-            parcels.append(_parcel(row, now_us, floor_id, more_attempts))
+            parcel = _parcel(row, _payload(row), now_us)
         except ValueError:
             broken.append(row)
+            continue
+        is_same = row.scope == claim.scope and row.floor_id is not None
+        floor_id = row.floor_id if is_same else claim.floor_id
+        parcels.append(
+            replace(parcel, attempts=row.attempts + 1, scope=claim.scope, floor_id=floor_id)
+        )
     return parcels, broken
 
 
-def _parcel(row: Row[Any], now_us: int, floor_id: int = 0, more_attempts: int = 1) -> Parcel:
+def _payload(row: Row[Any]) -> NewErrand | EndErrand | Card:
     kind = Kind(row.kind)
-    payload: NewErrand | EndErrand | Card = EMPTY_CARD
     if kind in _PAYLOADS and row.payload is not None:
-        payload = decode(_PAYLOADS[kind], row.payload)
+        return decode(_PAYLOADS[kind], row.payload)
+    return EMPTY_CARD
+
+
+def _parcel(row: Row[Any], payload: NewErrand | EndErrand | Card, now_us: int) -> Parcel:
     return Parcel(
         id=row.id,
         key=row.key,
         lane=row.lane,
-        kind=kind,
+        kind=Kind(row.kind),
         route=row.route,
         source=row.source,
         reference_id=row.reference_id,
         accepted_us=row.accepted_us,
         first_us=row.first_us or now_us,
-        attempts=row.attempts + more_attempts,
+        attempts=row.attempts,
         payload=payload,
         person=row.person_id,
-        floor_id=floor_id if row.floor_id is None else row.floor_id,
+        scope=row.scope or "",
+        floor_id=row.floor_id or 0,
     )

@@ -6,29 +6,17 @@ belong there. One that was never noted goes away instead: it is to be read again
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from functools import cache
 from typing import Final
 
 from sqlalchemy import Connection, delete, func, select, update
-from sqlalchemy.dialects.sqlite import Insert
 
 from bridge.ports import Sighting
 from bridge.storage import tables
-from bridge.storage.sets import chunks, insert, upsert
+from bridge.storage.sets import chunks, upsert
 
 _OPEN: Final = "open"
 _NOTED: Final = "noted"
 _CLOSED: Final = "closed"
-
-
-@cache
-def _highest_upsert() -> Insert:
-    table = tables.workspaces
-    statement = insert(table)
-    fresh = statement.excluded.highest_id
-    return statement.on_conflict_do_update(
-        index_elements=["scope"], set_={"highest_id": fresh}, where=table.c.highest_id < fresh
-    )
 
 
 class LookupsTransaction:
@@ -43,12 +31,12 @@ class LookupsTransaction:
         return {row.scope: row.highest_id for row in rows}
 
     def save_highest_ids(self, highest: Mapping[str, int]) -> None:
-        """Keep the highest ids; a lower one than is kept changes nothing."""
+        """Keep the highest ids."""
         if highest:
             rows = [{"scope": scope, "highest_id": one} for scope, one in highest.items()]
-            self._connection.execute(_highest_upsert(), rows)
+            self._connection.execute(upsert(tables.workspaces, ["scope"], ["highest_id"]), rows)
 
-    def seen(self, scope: str, routes: Collection[str], errand_ids: Collection[int]) -> set[int]:
+    def seen(self, scope: str, errand_ids: Collection[int]) -> set[int]:
         """Return those errands that need not be read: whose they are is known already."""
         sightings = tables.sightings.c
         found: set[int] = set()
@@ -63,7 +51,7 @@ class LookupsTransaction:
                 named = select(table.remote_id).where(
                     tables.HAS_REMOTE_ID,
                     table.remote_id.in_([str(one) for one in some]),
-                    table.route.in_(sorted(routes)),
+                    table.scope == scope,
                 )
                 found.update(int(one) for one in self._connection.execute(named).scalars())
         return found

@@ -105,6 +105,8 @@ def answering(text: str, status: int = 200) -> web.Application:
         '{"data": {"attributes": {"errands": "34"}}}',
         '{"data": {"attributes": {"errands": ["34"]}}}',
         '{"data": {"attributes": {"errands": [true]}}}',
+        '{"data": {"attributes": {"errands": [-1]}}}',
+        '{"data": {"attributes": {"errands": [9223372036854775808]}}}',
     ],
 )
 async def test_a_list_that_is_none_is_not_taken_for_an_empty_one(document: str) -> None:
@@ -119,11 +121,17 @@ async def test_an_empty_list_may_be_null() -> None:
         assert (await reader.changed(scope)).ids == ()
 
 
-@pytest.mark.parametrize("basic", [None, {}, {"data": {}}, {"data": {"body": None}}])
+@pytest.mark.parametrize("basic", [None, {}, {"data": {}}, {"data": {"body": 7}}])
 async def test_a_report_without_a_body_cannot_be_read(basic: Any) -> None:
     document = json.dumps({"data": {"attributes": {"basic": basic}}})
     async with reader_of(answering(document)) as (reader, scope, _):
         assert (await reader.errand(scope, 1)).body is None
+
+
+async def test_an_errand_without_a_text_has_an_empty_one() -> None:
+    document = json.dumps({"data": {"attributes": {"basic": {"data": {"body": None}}}}})
+    async with reader_of(answering(document)) as (reader, scope, _):
+        assert (await reader.errand(scope, 1)).body == ""
 
 
 async def test_an_error_is_told_in_the_upstreams_words() -> None:

@@ -27,7 +27,10 @@ class HandCention:
     late: list[tuple[float, NewErrand]] = field(default_factory=list)
     sent: list[Parcel] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    scopes: list[str] = field(default_factory=list)
     refusals: dict[str, list[Reply]] = field(default_factory=dict)
+    broken: dict[int, Reply] = field(default_factory=dict)
+    unmarkable: set[int] = field(default_factory=set)
     on_errand: Callable[[int], None] = lambda _errand_id: None
     next_id: int = 511056
     token: str = "t1"
@@ -75,7 +78,8 @@ class HandCention:
         waiting = self.refusals.get(what.split("/", 1)[0])
         return waiting.pop(0) if waiting else None
 
-    async def changed(self, _scope: str) -> Report:
+    async def changed(self, scope: str) -> Report:
+        self.scopes.append(scope)
         refused = self._refused("list")
         if refused is not None:
             return Report(reply=refused)
@@ -83,6 +87,7 @@ class HandCention:
 
     async def errand(self, _scope: str, errand_id: int) -> Report:
         refused = self._refused(f"errand/{errand_id}")
+        refused = refused or self.broken.get(errand_id)
         if refused is not None:
             return Report(reply=refused)
         self.dirty.discard(errand_id)
@@ -91,6 +96,8 @@ class HandCention:
 
     async def mark(self, _scope: str, errand_ids: Sequence[int]) -> Report:
         refused = self._refused("mark")
+        if self.unmarkable & set(errand_ids):
+            refused = Reply(status=404)
         if refused is not None:
             return Report(reply=refused)
         self.dirty.update(one for one in errand_ids if one in self.bodies)

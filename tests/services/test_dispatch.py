@@ -154,7 +154,7 @@ async def test_a_new_token_opens_the_gate_at_once(tmp_path: Path) -> None:
         await on.take(CALL[0])
         await on.turn(5)
         on.sender.token = "t2"
-        await on.dispatcher.review_gates()
+        await on.dispatcher.review()
         await on.turn(2)
         assert states(on) == {"new_errand": "delivered"}
 

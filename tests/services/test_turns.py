@@ -1,13 +1,16 @@
 """Who leaves first: live before old, retries within their share, the breaker, wrong workspaces."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
 from bench import GUIDE, ROUTE, Bench, bench, document
 from sqlalchemy import text
 
+from bridge.domain.errors import StoreUnavailable
 from bridge.domain.outcomes import Failure, Reply
 from bridge.domain.routes import RouteTable
+from bridge.ports import Parcel
 from bridge.services.breaker import BreakerState
 from bridge.services.channels import Upstream
 from bridge.storage import dead_letters, queries
@@ -215,3 +218,97 @@ async def test_what_cannot_be_read_any_more_is_set_aside_and_stops_nothing(
             states = [row["state"] for row in queries.story(connection, "r1")["deliveries"]]
         assert states == ["dead", "parked"]
         assert [one.reference_id for one in on.sender.sent] == ["r2"]
+
+
+async def test_gates_take_turns_however_many_leave_at_a_time(tmp_path: Path) -> None:
+    async with bench(tmp_path, per_minute=480) as on:
+        other = replace(ROUTE, name="sales", queue_names=frozenset({"Sales"}))
+        guide = replace(GUIDE, routes=RouteTable((other,), ROUTE))
+        on.ingest.policy = replace(on.ingest.policy, guide=guide)
+        upstreams = [Upstream(ROUTE.scope, frozenset({"default", "sales"}), 480)]
+        on.dispatcher.reconfigure(on.dispatcher.recorder.policy, upstreams)
+        for number in range(200):
+            await on.take(call(f"a{number}"), call(f"b{number}") | {"queueName": "Sales"})
+        on.clock.advance(120)
+        on.start()
+        await on.turn(20)
+        routes = [one.route for one in on.sender.sent]
+        assert min(routes.count("default"), routes.count("sales")) >= 0.4 * len(routes)
+
+
+async def test_cards_wait_for_errands_but_not_for_ever(tmp_path: Path) -> None:
+    async with bench(tmp_path, per_minute=60) as on:
+        for number in range(40):
+            caller = f"+467012345{number:02}"
+            await on.take(document("call.queued", f"q{number}", callerNumber=caller))
+        for number in range(40):
+            await on.take(call(f"r{number}"))
+        on.start()
+        while len(on.sender.sent) < 30:
+            await on.turn(1)
+        kinds = on.sender.kinds()[:30]
+        assert 2 <= kinds.count("contact_card") <= 4
+
+
+async def test_a_reader_gets_its_turn_however_many_leave_at_a_time(tmp_path: Path) -> None:
+    async with bench(tmp_path, per_minute=480) as on:
+        await backlog(on, 500)
+        on.start()
+        await on.turn(1)
+        reading = asyncio.ensure_future(on.dispatcher.leave_to_read(ROUTE.scope))
+        await on.turn(4)
+        assert reading.done()
+
+
+async def test_a_request_that_could_not_even_be_put_together_stops_nothing(
+    tmp_path: Path,
+) -> None:
+    async with bench(tmp_path) as on:
+
+        def fail(parcel: Parcel) -> Reply:
+            if parcel.reference_id == "odd" and parcel.attempts == 1:
+                raise TypeError
+            return Reply(status=201, remote_id="1")
+
+        on.sender.answer = fail
+        on.start()
+        await on.take(call("odd"), call("r1"))
+        await on.turn(5)
+        assert [one.reference_id for one in on.sender.sent].count("odd") == 2
+
+
+async def test_the_pause_of_a_route_that_is_gone_goes_too(tmp_path: Path) -> None:
+    async with bench(tmp_path) as on:
+        with on.engine.begin() as connection:
+            mark = on.sender.token_mark("sales")
+            row = f"('sales', '*', '401', 1, 1, '{mark}')"
+            connection.execute(text(f"INSERT INTO pauses VALUES {row}"))  # noqa: S608 - our own
+        await on.dispatcher.review()
+        with on.engine.connect() as connection:
+            assert not queries.pauses(connection)
+
+
+async def test_new_settings_are_applied_to_what_waits_as_soon_as_the_store_can_be_written(
+    tmp_path: Path,
+) -> None:
+    async with bench(tmp_path) as on:
+        sales = replace(ROUTE, name="sales", queue_names=frozenset({"EHS"}))
+        before = on.ingest.policy
+        guide = replace(GUIDE, routes=RouteTable((sales,), ROUTE))
+        on.ingest.policy = replace(before, guide=guide)
+        await on.take(call("r1"))
+        on.ingest.policy = before
+        submits = on.writer.submit
+
+        async def refuse(*_: object) -> None:
+            raise StoreUnavailable
+
+        on.writer.submit = refuse  # type: ignore[method-assign,assignment]  # a full disk
+        on.dispatcher.reconfigure(on.dispatcher.recorder.policy, on.upstreams)
+        on.start()
+        on.clock.advance(0)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        on.writer.submit = submits  # type: ignore[method-assign]  # there is room again
+        await on.turn(5)
+        assert [one.route for one in on.sender.sent] == ["default"]
