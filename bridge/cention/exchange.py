@@ -56,11 +56,17 @@ class Exchange:
         body: bytes | None = None,
         bytes_max: int = REPLY_BYTES_MAX,
     ) -> Answer:
-        """Send one request; of its answer no more than `bytes_max` are read."""
+        """Send one request; of its answer no more than `bytes_max` are read.
+
+        Once a status has come, it stands, whatever becomes of the body. Only where the body is what
+        was asked for (GET) a good answer without all of it is lost.
+        """
         started_s = self._clock.monotonic()
         try:
             async with self._clock.timeout(timeout_s):
-                answer = await self._send(method, url, body, headers, bytes_max)
+                response = await self._session.request(
+                    method, url, data=body, headers=headers, allow_redirects=False
+                )
         except _NOT_CONNECTED as error:
             answer = Answer(Reply(failure=Failure.NOT_CONNECTED, detail=_reason(error)))
         except (aiohttp.ClientError, OSError, TimeoutError, asyncio.IncompleteReadError) as error:
@@ -68,42 +74,40 @@ class Exchange:
         except ValueError as error:
             # No such address, or a header that can't be sent: nothing has left.
             answer = Answer(Reply(failure=Failure.NOT_CONNECTED, detail=_reason(error)))
+        else:
+            left_s = timeout_s - (self._clock.monotonic() - started_s)
+            answer = await self._answer(response, bytes_max, left_s)
         seconds = self._clock.monotonic() - started_s
         return Answer(replace(answer.reply, seconds=seconds), answer.document)
 
-    async def _send(
-        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str], bytes_max: int
+    async def _answer(
+        self, response: aiohttp.ClientResponse, bytes_max: int, within_s: float
     ) -> Answer:
-        async with self._session.request(
-            method, url, data=body, headers=headers, allow_redirects=False
-        ) as response:
-            document = _read(await _content(response, bytes_max))
-            reply = Reply(
-                status=response.status,
-                retry_after_s=retry_after(
-                    response.headers.get("Retry-After"), self._clock.now_us()
-                ),
-                detail="" if response.status < 300 else errors_of(document),
-            )
-            return Answer(reply, document)
+        content, error = await self._content(response, bytes_max, within_s)
+        if error is not None and response.method == "GET" and 200 <= response.status < 300:
+            return Answer(Reply(failure=Failure.LOST, detail=_reason(error)))
+        document = _read(content)
+        reply = Reply(
+            status=response.status,
+            retry_after_s=retry_after(response.headers.get("Retry-After"), self._clock.now_us()),
+            detail="" if response.status < 300 else errors_of(document),
+        )
+        return Answer(reply, document)
 
-
-async def _content(response: aiohttp.ClientResponse, bytes_max: int) -> bytes:
-    """Return the answer's body, as far as it is worth reading.
-
-    Raises:
-        aiohttp.ClientError: it broke off, and its status doesn't say that all is well.
-    """
-    content = bytearray()
-    try:
-        async for chunk in response.content.iter_any():
-            content += chunk
-            if len(content) >= bytes_max:
-                break
-    except aiohttp.ClientError:
-        if not 200 <= response.status < 300:
-            raise
-    return bytes(content)
+    async def _content(
+        self, response: aiohttp.ClientResponse, bytes_max: int, within_s: float
+    ) -> tuple[bytes, Exception | None]:
+        """Return the body as far as it is worth reading and came in time, and what broke it off."""
+        content = bytearray()
+        try:
+            async with self._clock.timeout(within_s), response:
+                async for chunk in response.content.iter_any():
+                    content += chunk
+                    if len(content) >= bytes_max:
+                        break
+        except Exception as error:  # noqa: BLE001 - a wrong encoding isn't even aiohttp's own error
+            return bytes(content), error
+        return bytes(content), None
 
 
 class _Lost(aiohttp.ClientError):

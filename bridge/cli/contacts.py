@@ -116,10 +116,11 @@ def forget(
 ) -> None:
     """Erase one person everywhere in the store, for good.
 
-    Goes: the card, what their events said, refused events that mention them, errands not sent
-    yet. Stays: that there were calls, with their ids and times. Cention and backups are not
-    touched. The store's file is written anew, which needs as much room again; should that take
-    more than ten seconds, events are answered 503 meanwhile, and phone systems send them again.
+    Goes: the card, what their events said, refused events that mention them, errands that are not
+    known to be in Cention; of these, those that may be there are counted. Stays: that there were
+    calls, with their ids and times. Cention and backups are not touched. The store's file is
+    written anew, which needs as much room again; should that take more than ten seconds, events
+    are answered 503 meanwhile, and phone systems send them again.
 
     Example: aventa-bridge contacts forget +60123456789
     """
@@ -156,6 +157,7 @@ def _forget(engine: Engine, settings: Settings, whom: Whom, found: Found) -> _Ou
         total.people += went.people
         total.calls = max(total.calls, went.calls)
         total.errands += went.errands
+        total.unclear += went.unclear
         total.refusals += went.refusals
         total.on_their_way = went.on_their_way
         with reading(settings) as connection:
@@ -165,7 +167,9 @@ def _forget(engine: Engine, settings: Settings, whom: Whom, found: Found) -> _Ou
     outcome = _Outcome(total)
     if total.on_their_way:
         what = counted(total.on_their_way, "delivery is", "deliveries are")
-        outcome.problems.append(f"{what} on the way to Cention: run it again in a minute")
+        outcome.problems.append(
+            f"{what} on the way to Cention or being looked up there: run it again in a few minutes"
+        )
     elif found:
         outcome.problems.append("More came in meanwhile: run it again when they have hung up")
     if not compact(engine):
@@ -195,6 +199,7 @@ def _erase(engine: Engine, settings: Settings, whom: Whom, found: Found) -> Eras
         people=erased.people + more.people,
         calls=erased.calls,
         errands=erased.errands + more.errands,
+        unclear=erased.unclear + more.unclear,
         refusals=erased.refusals,
     )
 
@@ -205,9 +210,12 @@ def _report(outcome: _Outcome) -> None:
         f"Erased: {counted(erased.people, 'card')}, what was said in"
         f" {counted(erased.calls, 'call')}, {counted(erased.refusals, 'refused event')}."
     )
-    if erased.errands:
-        what = counted(erased.errands, "errand")
+    if unsent := erased.errands - erased.unclear:
+        what = counted(unsent, "errand")
         typer.echo(f"{what} had not been sent and won't be: call back, if that was wanted.")
+    if erased.unclear:
+        what = counted(erased.unclear, "errand")
+        typer.echo(f"{what} may be in Cention already, and won't be sent or ended: look there.")
     for line in outcome.problems:
         typer.echo(line, err=True)
     if outcome.problems:

@@ -17,6 +17,10 @@ EVERY_S: Final = 1.0
 PURGE_EVERY_S: Final = 60.0
 # Whoever looks at a call while it goes on finds its deliveries where they were.
 ARCHIVE_AFTER_US: Final = 600_000_000
+# After a longer step forward nothing is purged for so long, since the clock may well be set back:
+# what was delivered would be forgotten, and be made again.
+LEAP_US: Final = HOUR_US
+HOLD_PURGE_S: Final = 86_400.0
 # A smaller step is taken as it comes: that is how NTP slews a clock.
 STEP_US: Final = 2_000_000
 # A callback that nobody rang back is given up after so long.
@@ -76,6 +80,8 @@ class Upkeep:
         self._meter = meter
         self._log = log
         self._last_person = ""
+        # By the monotonic clock, when old things may be removed again.
+        self._purge_from_s = 0.0
         self.retention = retention
 
     async def run(self) -> None:
@@ -106,6 +112,9 @@ class Upkeep:
             self._clock.follow(drift_us)
             return
         step = _Step(drift_us)
+        if drift_us > LEAP_US:
+            # Before the step: a purge may share its commit.
+            self._purge_from_s = self._clock.monotonic() + HOLD_PURGE_S
         try:
             moved = await self._writer.submit(self._take_step, step)
         except Exception:
@@ -113,6 +122,8 @@ class Upkeep:
                 self._clock.follow(-drift_us)
             raise
         self._log.warning("the machine's clock was set", seconds=drift_us / 1e6, moved=moved)
+        if drift_us > LEAP_US:
+            self._log.warning("nothing old is removed for a while", hours=HOLD_PURGE_S / 3600)
 
     def _take_step(self, tx: Transaction, steps: Sequence[_Step]) -> list[int]:
         """Move what waits, and the clock, as one.
@@ -151,6 +162,7 @@ class Upkeep:
         """Remove what is past its time, a little at a time, so that no event has to wait.
 
         Of the people, whose times no index tells, a few are looked at, the next few next time.
+        Nothing goes for a day after the clock has leapt forward.
         """
         while await self._writer.submit(self._purge, None):
             await self._clock.sleep(0)
@@ -174,10 +186,17 @@ class Upkeep:
         before_us = self._clock.now_us() - ARCHIVE_AFTER_US
         return [tx.archive(before_us, _MOVED_MAX) for _ in items]
 
+    def _may_purge(self) -> bool:
+        return self._clock.monotonic() >= self._purge_from_s
+
     def _purge(self, tx: Transaction, items: Sequence[None]) -> list[int]:
+        if not self._may_purge():
+            return [0 for _ in items]
         horizons = self.retention.horizons(self._clock.now_us())
         return [tx.purge(horizons, _ROWS_MAX) for _ in items]
 
     def _purge_people(self, tx: Transaction, last: Sequence[str]) -> list[str]:
+        if not self._may_purge():
+            return list(last)
         before_us = self.retention.horizons(self._clock.now_us())["people"]
         return [tx.purge_people(one, before_us, _ROWS_MAX) for one in last]

@@ -50,7 +50,8 @@ class Checkpoints:
     def _is_long(self) -> bool:
         try:
             return self._log.stat().st_size > LOG_BYTES_MAX
-        except FileNotFoundError:
+        except OSError:
+            # None yet, or the disk is away: the next commit finds out, this one is done.
             return False
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, delete, select, update
 
 from bridge.domain.calls import Thread
 from bridge.domain.deliveries import EndErrand, Kind, State
+from bridge.domain.outcomes import Verdict
 from bridge.ports import CallKey
 from bridge.storage import tables
 from bridge.storage.codecs import decode, encode
@@ -26,6 +27,10 @@ from bridge.storage.sets import chunks
 from bridge.storage.whom import Whom
 
 _ROWS: Final = 50
+# A daemon at work will settle these itself, by their numbers.
+_MOVING: Final = frozenset({State.SENDING, State.DOUBTFUL})
+# Where such a delivery creates an errand, it may have done so.
+_UNCLEAR: Final = _MOVING | {State.HELD}
 
 
 @dataclass(slots=True)
@@ -73,11 +78,16 @@ def _each(connection: Connection, query: Any) -> Iterator[Any]:
 
 @dataclass(slots=True)
 class Erased:
-    """What went. `errands` had not been sent; `on_their_way` stay until Cention has answered."""
+    """What went.
+
+    `errands` will not be sent (again); of these, `unclear` may be in Cention all the same.
+    `on_their_way` are being sent or looked up, and stay until Cention has answered.
+    """
 
     people: int = 0
     calls: int = 0
     errands: int = 0
+    unclear: int = 0
     refusals: int = 0
     on_their_way: int = 0
 
@@ -96,7 +106,7 @@ def erase(connection: Connection, whom: Whom, found: Found, *, is_alone: bool) -
             select(outbox.c.id, outbox.c.state).where(outbox.c.person_id.in_(some))
         ).all()
         # One on its way is settled by its number, which nobody else may have until then.
-        moving = [] if is_alone else [row.id for row in cards if row.state == State.SENDING]
+        moving = [] if is_alone else [row.id for row in cards if row.state in _MOVING]
         remove(connection, [row.id for row in cards if row.id not in moving])
         _unsay(connection, moving)
         erased.on_their_way += len(moving)
@@ -187,23 +197,38 @@ def _erase_deliveries(
     outbox = tables.outbox
     gone: set[str] = set()
     removed: list[int] = []
+    doubted = _doubted(connection, [row.id for row in rows])
     for row in rows:
         is_end = row.kind == Kind.END_ERRAND and row.lane not in gone
         payload = None
-        if row.state == State.SENDING and not is_alone:
+        if row.state in _MOVING and not is_alone:
             erased.on_their_way += 1
             continue
         if row.state != State.DELIVERED:
             if not is_end:
                 gone.add(row.lane)
                 removed.append(row.id)
-                erased.errands += row.kind != Kind.END_ERRAND
+                if row.kind != Kind.END_ERRAND:
+                    erased.errands += 1
+                    erased.unclear += row.state in _UNCLEAR or row.id in doubted
                 continue
             payload = encode(undialled(decode(EndErrand, row.payload)))
         connection.execute(update(outbox).where(outbox.c.id == row.id).values(payload=payload))
     remove(connection, removed)
     _unsay(connection, [row.id for row in rows])
     return gone
+
+
+def _doubted(connection: Connection, ids: Sequence[int]) -> set[int]:
+    """Return which of these deliveries had an attempt of which nobody knows what it did."""
+    attempts = tables.attempts
+    found: set[int] = set()
+    for some in chunks(ids):
+        query = select(attempts.c.delivery_id).where(
+            attempts.c.delivery_id.in_(some), attempts.c.outcome == Verdict.IN_DOUBT
+        )
+        found.update(connection.execute(query).scalars())
+    return found
 
 
 def _erase_archived(connection: Connection, ids: Sequence[int]) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects.sqlite import Insert
 
 from bridge.domain.calls import Thread
-from bridge.domain.contacts import Card, Key, Person
+from bridge.domain.contacts import CHANNELS, EMPTY_CARD, Card, Key, Person
 from bridge.ports import CallKey, Entry, EventKey, Refusal, ThreadRow
 from bridge.storage import tables
 from bridge.storage.claims import ClaimsTransaction
@@ -40,6 +40,13 @@ def _people_upsert() -> Insert:
 @cache
 def _keys_insert() -> Insert:
     return insert(tables.person_keys).on_conflict_do_nothing()
+
+
+def _card(raw: bytes) -> Card | None:
+    try:
+        return decode(Card, raw)
+    except ValueError:
+        return None
 
 
 class SqlTransaction(ClaimsTransaction, GatesTransaction, LookupsTransaction, KeepingTransaction):
@@ -91,22 +98,37 @@ class SqlTransaction(ClaimsTransaction, GatesTransaction, LookupsTransaction, Ke
         return found
 
     def people(self, ids: Collection[str]) -> dict[str, Person]:
-        """Return the people that exist."""
+        """Return the people that exist; of a card that can't be read, what their keys tell."""
         found: dict[str, Person] = {}
         for some in chunks(sorted(ids)):
             query = select(tables.people).where(tables.people.c.id.in_(some))
-            for row in self._connection.execute(query):
+            for row in self._connection.execute(query).all():
+                wanted, confirmed = _card(row.wanted), _card(row.confirmed)
+                if wanted is None or confirmed is None:
+                    # One row that can't be read is not to stop all others. With nothing confirmed,
+                    # the whole card is sent again, and then kept in a form that can be read.
+                    wanted, confirmed = wanted or self._told_by_keys(row.id), EMPTY_CARD
                 found[row.id] = Person(
                     id=row.id,
                     scope=row.scope,
                     route=row.route,
-                    wanted=decode(Card, row.wanted),
-                    confirmed=decode(Card, row.confirmed),
+                    wanted=wanted,
+                    confirmed=confirmed,
                     confirmed_us=row.confirmed_us,
                     named_us=row.named_us,
                     card_id=row.card_id,
                 )
         return found
+
+    def _told_by_keys(self, person: str) -> Card:
+        """Return all of a person's card that tells them from others; not their name."""
+        keys = tables.person_keys.c
+        query = select(keys.kind, keys.value).where(keys.person_id == person)
+        values: dict[str, list[str]] = {}
+        for kind, value in self._connection.execute(query.order_by(keys.kind, keys.value)):
+            values.setdefault(kind, []).append(value)
+        told = {kind: values.get(kind, []) for kind in CHANNELS}
+        return decode(Card, json.dumps({"cuid": values.get("cuid", [""])[0], **told}).encode())
 
     def add_events(self, entries: Sequence[Entry]) -> None:
         """Keep events."""

@@ -152,15 +152,20 @@ class SharedCommit:
     def _work_off(self, jobs: list[_Job], tell: Callable[..., None]) -> bool:
         """Handle jobs and have them answered; say whether there may be further ones."""
         started = time.perf_counter()
+        is_kept = is_due = False
         try:
             with self._engine.connect() as connection:
                 self._commit(connection, jobs)
+                # It is on disk: nothing that fails from here on is an answer to those who waited.
+                is_kept = True
+                tell(self._resolve, jobs)
                 is_due = self._checkpoints.committed(connection)
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
             # What came meanwhile would only wait as long for the same.
-            tell(self._refuse, [*jobs, *self._waiting(math.inf, block=False)], error)
-            return ending(error) is None
-        tell(self._resolve, jobs)
+            refused = [] if is_kept else [*jobs, *self._waiting(math.inf, block=False)]
+            tell(self._refuse, refused, error)
+            if not is_kept or ending(error) is not None:
+                return ending(error) is None
         if self._on_commit is not None:
             count = sum(len(job.items) for job in jobs)
             self._on_commit(count, time.perf_counter() - started)

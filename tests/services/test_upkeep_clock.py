@@ -75,7 +75,59 @@ async def test_the_bridge_goes_by_the_new_time_and_says_so_once(tmp_path: Path, 
         await on.upkeep.follow_clock()
         assert on.clock.now_us() - before_us == hours * HOUR_US
         said = {"seconds": hours * 3600.0, "moved": 2}
-        assert on.log.said == [("the machine's clock was set", said)]
+        forwards = [("nothing old is removed for a while", {"hours": 24.0})] if hours > 0 else []
+        assert on.log.said == [("the machine's clock was set", said), *forwards]
+
+
+async def test_what_was_delivered_is_known_after_a_leap_forward_and_back(tmp_path: Path) -> None:
+    async with bench(tmp_path) as on:
+        on.start()
+        await on.take(document("call.answered"))
+        await on.turn(5)
+        await set_clock(on, 100 * 24)
+        on.clock.advance(23 * 3600)
+        await on.upkeep.archive()
+        await on.upkeep.purge()
+        await set_clock(on, -100 * 24)
+        (receipt,) = await on.take(document("call.answered"))
+        assert getattr(receipt, "taken", receipt) == "duplicate"
+        await on.take(document("call.queued", "r2"))
+        await on.turn(5)
+        assert sorted(on.sender.kinds()) == ["contact_card", "new_errand"]
+
+
+async def test_a_purge_that_waits_its_turn_while_the_clock_leaps_removes_nothing(
+    tmp_path: Path,
+) -> None:
+    async with bench(tmp_path) as on:
+        await on.take(SOME_CALL)
+        on.clock.drifted_us = 100 * 24 * HOUR_US
+        await asyncio.gather(on.upkeep.follow_clock(), on.upkeep.purge())
+        assert payloads(on) == 1
+
+
+@pytest.mark.parametrize(("hours", "held_s"), [(100 * 24, 86_400), (1, 0), (-100 * 24, 0)])
+async def test_what_is_old_goes_a_day_after_a_leap_forward_and_at_once_after_any_other_step(
+    tmp_path: Path, hours: int, held_s: int
+) -> None:
+    async with bench(tmp_path) as on:
+        await on.take(SOME_CALL)
+        on.clock.advance(200 * 24 * 3600)
+        await set_clock(on, hours)
+        if held_s:
+            on.clock.advance(held_s - 1)
+            await on.upkeep.purge()
+            assert payloads(on) == 1
+            on.clock.advance(1)
+        await on.upkeep.purge()
+        assert payloads(on) == 0
+
+
+def payloads(on: Bench) -> int:
+    """Return how many events still have their content."""
+    with on.engine.connect() as connection:
+        query = "SELECT count(*) FROM events WHERE payload IS NOT NULL"
+        return int(connection.exec_driver_sql(query).scalar_one())
 
 
 async def test_a_clock_that_is_slewed_is_followed_without_a_word(tmp_path: Path) -> None:

@@ -108,6 +108,11 @@ def test_no_log_is_no_long_log(engine: Engine, path: Path) -> None:
     assert not is_due(engine, Checkpoints(str(path.with_name("other.db"))))
 
 
+def test_a_log_that_cannot_be_looked_at_is_no_long_log(engine: Engine, path: Path) -> None:
+    (path.parent / "file").write_text("")
+    assert not is_due(engine, Checkpoints(str(path.parent / "file" / "bridge.db")))
+
+
 def test_what_is_still_read_stays_in_the_log_for_the_next_time(engine: Engine, path: Path) -> None:
     with engine.connect() as connection:
         checkpoint(connection)

@@ -327,6 +327,36 @@ async def test_a_checkpoint_ends_the_writer_only_where_a_commit_would_and_after_
     assert "a" in kept(tmp_path)
 
 
+@pytest.mark.parametrize("failure", [OSError("away"), failure_of(sqlite3.SQLITE_BUSY)])
+async def test_what_fails_after_a_commit_changes_no_answer_and_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    def fail(*_: object) -> bool:
+        raise failure
+
+    monkeypatch.setattr(checkpoints.Checkpoints, "committed", fail)
+    async with opened(tmp_path) as writer:
+        assert await results_of_waiting(writer) == ["a", "b", "c", "d"]
+        assert await writer.submit(keep, "e") == "e"
+        assert writer.failure is None
+    assert kept(tmp_path) == ["b", "c", "d", "e"]
+
+
+async def test_damage_that_is_found_after_a_commit_ends_the_writer_and_not_the_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> bool:
+        raise failure_of(sqlite3.SQLITE_CORRUPT)
+
+    monkeypatch.setattr(checkpoints.Checkpoints, "committed", fail)
+    async with opened(tmp_path) as writer:
+        assert await writer.submit(keep, "a") == "a"
+        await writer.close()
+        await asyncio.sleep(0)
+        assert type(writer.failure) is StoreUnusable
+    assert kept(tmp_path) == ["a"]
+
+
 def test_a_writer_whose_loop_is_gone_finishes_all_the_same(tmp_path: Path) -> None:
     engine = open_engine(f"sqlite:///{tmp_path / 'bridge.db'}")
     prepare(engine)
