@@ -177,8 +177,7 @@ class KeepingTransaction:
         )
         rows = self._connection.execute(query).all()
         for row in rows:
-            thread = decode(Thread, row.state)
-            after = replace(thread, spans=tuple(without_texts(span) for span in thread.spans))
+            after = _without_texts(row.state)
             self._connection.execute(
                 update(calls)
                 .where(calls.c.source == row.source, calls.c.reference_id == row.reference_id)
@@ -204,3 +203,12 @@ class KeepingTransaction:
                 break
             ids.append(row_id)
         return ids
+
+
+def _without_texts(state: bytes) -> Thread:
+    """Return a call without what was said in it; of one that can't be read, nothing."""
+    try:
+        thread = decode(Thread, state)
+    except ValueError:
+        return Thread()
+    return replace(thread, spans=tuple(without_texts(span) for span in thread.spans))

@@ -86,7 +86,7 @@ def delivery(connection: Connection, delivery_id: int) -> dict[str, Any] | None:
     found = dict(row)
     wanted = select(tables.people.c.wanted).where(tables.people.c.id == row["person_id"])
     payload = row["payload"] or connection.execute(wanted).scalar()
-    found["payload"] = json.loads(payload) if payload else None
+    found["payload"] = _document(payload)
     found["tries"] = _attempts(connection, [delivery_id]).get(delivery_id, [])
     return found
 
@@ -143,9 +143,9 @@ def story(connection: Connection, reference_id: str) -> dict[str, list[dict[str,
     left = [dict(row) for row in connection.execute(query.order_by("lane", "position")).mappings()]
     tries = _attempts(connection, [row["id"] for row in left])
     for event in came:
-        event["payload"] = json.loads(event["payload"]) if event["payload"] else None
+        event["payload"] = _document(event["payload"])
     for row in left:
-        row["payload"] = json.loads(row["payload"]) if row["payload"] else None
+        row["payload"] = _document(row["payload"])
         row["tries"] = tries.get(row["id"], [])
     return {"events": came, "deliveries": left}
 
@@ -184,8 +184,8 @@ def people(connection: Connection, *texts: str) -> list[dict[str, Any]]:
     found = []
     for row in connection.execute(query).mappings():
         person = dict(row)
-        person["wanted"] = json.loads(person["wanted"])
-        person["confirmed"] = json.loads(person["confirmed"])
+        person["wanted"] = _document(person["wanted"]) or {}
+        person["confirmed"] = _document(person["confirmed"]) or {}
         found.append(person)
     return found
 
@@ -193,3 +193,11 @@ def people(connection: Connection, *texts: str) -> list[dict[str, Any]]:
 def pauses(connection: Connection) -> list[dict[str, Any]]:
     """Return the gates that are shut."""
     return [dict(row) for row in connection.execute(select(tables.pauses)).mappings()]
+
+
+def _document(raw: bytes | None) -> Any:
+    """Return what was kept as JSON; None where nothing is left of it, or nothing readable."""
+    try:
+        return json.loads(raw) if raw else None
+    except ValueError:
+        return None

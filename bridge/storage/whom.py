@@ -12,7 +12,7 @@ from typing import Any, Final
 import phonenumbers
 from sqlalchemy import Connection, select
 
-from bridge.domain.contacts import CHANNELS, Card, keys_of
+from bridge.domain.contacts import CHANNELS, EMPTY_CARD, Card, keys_of
 from bridge.domain.msisdn import read_number
 from bridge.storage import tables
 from bridge.storage.codecs import decode
@@ -125,7 +125,7 @@ def find(connection: Connection, text: str, number: str, at: Regions) -> Whom:
     values, cuids = {start}, set[str]()
     while True:
         fresh = [row for row in _people(connection, sorted(values)) if row.id not in ids]
-        cards = [(row, decode(Card, row.wanted).plus(decode(Card, row.confirmed))) for row in fresh]
+        cards = [(row, _card(row.wanted).plus(_card(row.confirmed))) for row in fresh]
         # Somebody else may have the same number: another cuid tells.
         own = [one for one in cards if not cuids or one[1].cuid in {"", *cuids} or not ids]
         if not own:
@@ -156,3 +156,11 @@ def _keys(connection: Connection, ids: Sequence[str]) -> list[str]:
             connection.execute(select(keys.value).where(keys.person_id.in_(some))).scalars()
         )
     return found
+
+
+def _card(raw: bytes) -> Card:
+    """Return a stored card; of one that can't be read, nothing: the person's keys tell enough."""
+    try:
+        return decode(Card, raw)
+    except ValueError:
+        return EMPTY_CARD

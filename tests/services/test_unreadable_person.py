@@ -6,6 +6,8 @@ from bench import Bench, bench, document
 from sqlalchemy import text
 
 from bridge.domain.contacts import Card
+from bridge.storage import queries
+from bridge.storage.whom import find
 
 ADA = {"callerNumber": "+60123456789", "callerName": "Ada", "cuid": "77-01"}
 EVE = {"callerNumber": "+60198765432", "callerName": "Eve"}
@@ -85,3 +87,30 @@ async def test_who_is_not_there_any_more_has_nothing_to_be_sent(tmp_path: Path) 
         on.start()
         await on.turn(5)
         assert on.sender.sent == []
+
+
+async def test_whom_nobody_can_read_can_still_be_shown_and_found(tmp_path: Path) -> None:
+    async with bench(tmp_path) as on:
+        await on.take(document("call.queued"))
+        with on.engine.begin() as connection:
+            connection.execute(text("UPDATE people SET wanted = x'7b22', confirmed = x'7b22'"))
+        with on.engine.connect() as connection:
+            (person,) = queries.people(connection, "+60123456789")
+            whom = find(connection, "+60123456789", "+60123456789", [None])
+        assert (person["wanted"], person["confirmed"]) == ({}, {})
+        assert whom.ids == [person["id"]]
+
+
+async def test_an_open_call_that_nobody_can_read_keeps_nothing_past_its_time(
+    tmp_path: Path,
+) -> None:
+    async with bench(tmp_path) as on:
+        await on.take(document("callback.requested", "r1"), document("callback.requested", "r2"))
+        with on.engine.begin() as connection:
+            broken = "UPDATE calls SET state = CAST('{\"known\"' AS BLOB) || state"
+            connection.execute(text(f"{broken} WHERE reference_id = 'r1'"))
+        on.clock.advance(40 * 86_400)
+        await on.upkeep.purge()
+        with on.engine.connect() as connection:
+            states = connection.execute(text("SELECT state FROM calls")).scalars().all()
+        assert not any(b"Ada" in state for state in states)
