@@ -61,6 +61,8 @@ class Bridge:
             engine, on_commit=self._metrics.committed, on_broken=self._break_off
         )
         self._stopping = asyncio.Event()
+        # One after the other, or an older file could win.
+        self._reload_lock = asyncio.Lock()
 
     def stop(self) -> None:
         """Begin the orderly end."""
@@ -207,6 +209,10 @@ class Bridge:
 
     async def reload(self, load: Load) -> bool:
         """Take new rules, routes, tokens and limits; a wrong file is refused whole."""
+        async with self._reload_lock:
+            return await self._reload(load)
+
+    async def _reload(self, load: Load) -> bool:
         try:
             settings = await asyncio.to_thread(load)
         except SettingsError as error:

@@ -22,7 +22,7 @@ from bridge.cli.common import (
 from bridge.domain.deliveries import Kind
 from bridge.domain.routes import DEFAULT_ROUTE, Route
 from bridge.settings import Settings
-from bridge.storage import queries, repairs
+from bridge.storage import gates, queries, repairs
 
 _GONE: Final = "(not in the settings)"
 
@@ -86,7 +86,7 @@ def _as_json(name: str, route: Route | None, shut: list[dict[str, Any]]) -> dict
 
 
 def _kind(pause: dict[str, Any]) -> str | None:
-    return None if pause["kind"] == repairs.ALL_KINDS else pause["kind"]
+    return None if pause["kind"] == gates.ALL_KINDS else pause["kind"]
 
 
 def _why(pause: dict[str, Any]) -> str:

@@ -22,7 +22,7 @@ from bridge.cli.common import (
     shown,
 )
 from bridge.domain.deliveries import PENDING_STATES
-from bridge.storage import queries, repairs
+from bridge.storage import gates, queries
 
 Story = dict[str, list[dict[str, Any]]]
 _TOLD: Final = {
@@ -93,7 +93,7 @@ def _paused(row: Mapping[str, Any], shut: Mapping[tuple[str, str], str]) -> str 
     """Return why a delivery that is to leave can't; None: it can, or it is over."""
     if row["state"] not in PENDING_STATES:
         return None
-    whole, kind = (row["route"], repairs.ALL_KINDS), (row["route"], row["kind"])
+    whole, kind = (row["route"], gates.ALL_KINDS), (row["route"], row["kind"])
     return shut.get(whole) or shut.get(kind)
 
 

@@ -17,7 +17,7 @@ ALL_TIERS: Final = frozenset(Tier)
 RATE_PAUSE_S: Final = 5.0
 RATE_PAUSE_MAX_S: Final = 300.0
 # One request in ten is a reading one, while others wait.
-_TURNS: Final = 10
+TURNS: Final = 10
 
 Stock = tuple[Gate, Tier]
 
@@ -141,7 +141,7 @@ class Channel:
     @property
     def is_readers_turn(self) -> bool:
         """Whether the next request is a reader's, though others wait."""
-        is_due = self.turns - self._read_turn >= _TURNS
+        is_due = self.turns - self._read_turn >= TURNS
         return self.has_readers and (is_due or not self.hot)
 
     def queue_reader(self) -> asyncio.Future[None]:

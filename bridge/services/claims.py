@@ -13,11 +13,10 @@ from typing import Final
 from bridge.domain.contacts import Card
 from bridge.domain.deliveries import Kind, State, Tier
 from bridge.ports import Claim, Clock, Gate, Parcel, Pause, Settlement, Transaction
-from bridge.services.channels import Stock
+from bridge.services.channels import TURNS, Stock
 from bridge.services.recording import PROBE_US, DispatchPolicy
 
 LIVE_US: Final = 60_000_000
-_TURNS: Final = 10
 _OLD_TURN: Final = 0
 _LATER_TURN: Final = 5
 _CARD_TURN: Final = 3
@@ -189,7 +188,7 @@ def _steps(wanted: Wanted) -> Iterator[_Step]:
     turns = range(wanted.turn, wanted.turn + wanted.limit)
 
     def share(of: int) -> int:
-        return sum(turn % _TURNS == of for turn in turns)
+        return sum(turn % TURNS == of for turn in turns)
 
     if old := share(_OLD_TURN):
         yield _Step(Tier.OLD, old)

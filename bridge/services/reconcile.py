@@ -26,7 +26,7 @@ _LOOKS_A_SETTLING: Final = 6
 FAILURE_WAIT_MAX_S: Final = 60.0
 # So many looks in vain at an upstream that is well otherwise, and a person has to look.
 VAIN_LOOKS_MAX: Final = 20
-POLL_S: Final = 60.0
+IDLE_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +143,7 @@ class Reconciler:
         except Exception as error:  # noqa: BLE001 - it may go by the next time
             self._log.error("look-ups failed", exc_info=error)
             return FAILURE_WAIT_MAX_S
-        wait_s = POLL_S
+        wait_s = IDLE_S
         now_s = self._clock.monotonic()
         by_scope: dict[str, list[Parcel]] = {scope: [] for scope in self.policy.routes}
         for parcel in found:
@@ -206,7 +206,7 @@ class Reconciler:
     def _until_next(self, desk: _Desk) -> float:
         now_s = self._clock.monotonic()
         settled = [one.since_s + self.policy.settle_s - now_s for one in desk.doubts.values()]
-        every_s = self.policy.every_s if desk.doubts else POLL_S
+        every_s = self.policy.every_s if desk.doubts else IDLE_S
         waits = [every_s, desk.looker.tidy_in_s(), *settled]
         return min(wait_s for wait_s in waits if wait_s > 0)
 

@@ -10,7 +10,7 @@ from bridge.ports import Pause
 from bridge.storage import tables
 from bridge.storage.sets import upsert
 
-_ALL_KINDS: Final = "*"
+ALL_KINDS: Final = "*"
 
 
 class GatesTransaction:
@@ -23,7 +23,7 @@ class GatesTransaction:
         return [
             Pause(
                 route=row.route,
-                kind=None if row.kind == _ALL_KINDS else Kind(row.kind),
+                kind=None if row.kind == ALL_KINDS else Kind(row.kind),
                 reason=row.reason,
                 since_us=row.since_us,
                 probe_us=row.probe_us,
@@ -41,7 +41,7 @@ class GatesTransaction:
             [
                 {
                     "route": pause.route,
-                    "kind": pause.kind or _ALL_KINDS,
+                    "kind": pause.kind or ALL_KINDS,
                     "reason": pause.reason,
                     "since_us": pause.since_us,
                     "probe_us": pause.probe_us,
@@ -58,7 +58,7 @@ class GatesTransaction:
             self._connection.execute(
                 delete(table).where(
                     table.c.route == pause.route,
-                    table.c.kind == (pause.kind or _ALL_KINDS),
+                    table.c.kind == (pause.kind or ALL_KINDS),
                     table.c.reason == pause.reason,
                 )
             )

@@ -25,12 +25,12 @@ from bridge.domain.calls import Thread
 from bridge.domain.deliveries import State
 from bridge.storage import tables
 from bridge.storage.codecs import decode, encode
+from bridge.storage.lookups import CLOSED
 from bridge.storage.redaction import without_texts
 from bridge.storage.sets import chunks
 
 # What attachments weigh: a payload may be megabytes, and is copied or overwritten byte by byte.
 BYTES_MAX: Final = 4 * 2**20
-_CLOSED: Final = "closed"
 # How a thread is stored whose spans still tell what was said; see `codecs.encode`.
 _TOLD: Final = b'"known":'
 
@@ -127,7 +127,7 @@ class KeepingTransaction:
         key = tuple_(sightings.c.scope, sightings.c.errand_id)
         closed = (
             select(sightings.c.scope, sightings.c.errand_id)
-            .where(sightings.c.at_us < before_us, sightings.c.state == _CLOSED)
+            .where(sightings.c.at_us < before_us, sightings.c.state == CLOSED)
             .order_by(sightings.c.at_us)
             .limit(limit)
         )

@@ -16,7 +16,7 @@ from bridge.storage.sets import chunks, upsert
 
 _OPEN: Final = "open"
 _NOTED: Final = "noted"
-_CLOSED: Final = "closed"
+CLOSED: Final = "closed"
 
 
 class LookupsTransaction:
@@ -44,7 +44,7 @@ class LookupsTransaction:
             query = select(sightings.errand_id).where(
                 sightings.scope == scope,
                 sightings.errand_id.in_(some),
-                sightings.state.in_([_NOTED, _CLOSED]),
+                sightings.state.in_([_NOTED, CLOSED]),
             )
             found.update(self._connection.execute(query).scalars())
             for table in (tables.outbox.c, tables.delivered.c):
@@ -109,6 +109,6 @@ class LookupsTransaction:
         for some in chunks(sorted(errand_ids)):
             are_these = table.c.scope == scope, table.c.errand_id.in_(some)
             self._connection.execute(
-                update(table).where(*are_these, table.c.state == _NOTED).values(state=_CLOSED)
+                update(table).where(*are_these, table.c.state == _NOTED).values(state=CLOSED)
             )
             self._connection.execute(delete(table).where(*are_these, table.c.state == _OPEN))

@@ -12,11 +12,11 @@ from bridge.domain.spans import Span
 from bridge.ports import Attempt, CallKey
 from bridge.storage import tables
 from bridge.storage.codecs import decode, encode
+from bridge.storage.gates import ALL_KINDS
 from bridge.storage.outbox import OutboxTransaction
 from bridge.storage.sets import chunks, grouped, insert
 
 BY_HAND = "by hand"
-ALL_KINDS = "*"
 # What a person does about a delivery, among its attempts.
 EDITED: Final = "edited"
 ARRIVED: Final = "arrived"
