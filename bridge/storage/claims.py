@@ -78,7 +78,10 @@ class ClaimsTransaction(OutboxTransaction):
                     # What it was tried with elsewhere says nothing of this workspace's ids.
                     floor_id=case(
                         (
-                            and_(table.c.scope == claim.scope, table.c.floor_id.is_not(None)),
+                            and_(
+                                func.coalesce(table.c.scope, claim.scope) == claim.scope,
+                                table.c.floor_id.is_not(None),
+                            ),
                             table.c.floor_id,
                         ),
                         else_=claim.floor_id,
@@ -165,7 +168,7 @@ def _parcels(
         except ValueError:
             broken.append(row)
             continue
-        is_same = row.scope == claim.scope and row.floor_id is not None
+        is_same = row.scope in {None, claim.scope} and row.floor_id is not None
         floor_id = row.floor_id if is_same else claim.floor_id
         parcels.append(
             replace(parcel, attempts=row.attempts + 1, scope=claim.scope, floor_id=floor_id)

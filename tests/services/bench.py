@@ -203,7 +203,8 @@ class Bench:
         self.clock, self.meter, self.log = HandClock(), HandMeter(), QuietLog()
         self.sender, self.dice = HandSender(), Dice()
         self.cention = HandCention(self.clock.monotonic)
-        self.writer = SharedCommit(engine)
+        self.written = 0
+        self.writer = SharedCommit(engine, on_commit=self._count)
         self.upstreams = [Upstream(ROUTE.scope, frozenset({"default"}), per_minute)]
         self.dispatcher = Dispatcher(
             writer=self.writer,
@@ -270,13 +271,18 @@ class Bench:
         while idle < 3:
             before = self._doings()
             await self.writer.submit(_nothing, None)
+            self.written -= 1
             for _ in range(10):
                 await asyncio.sleep(0)
             idle = idle + 1 if before == self._doings() else 0
 
+    def _count(self, items: int, _seconds: float) -> None:
+        self.written += items
+
     def _doings(self) -> tuple[int, ...]:
         cention = self.cention
         return (
+            self.written,
             len(self.sender.sent),
             len(self.meter.counted),
             len(cention.sent),

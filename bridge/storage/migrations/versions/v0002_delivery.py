@@ -85,9 +85,11 @@ _KEPT = (
     "id, key, lane, position, kind, route, state, due_us, accepted_us, first_us, done_us,"
     " attempts, source, reference_id, event_id, person_id, remote_id, error, payload"
 )
+# What was tried, also before somebody replayed it, may have made an errand of any id.
+_FLOOR = "CASE WHEN attempts > 0 OR id IN (SELECT delivery_id FROM attempts) THEN 0 END"
 _COPY = (
     f"INSERT INTO outbox ({_KEPT}, tier, floor_id)"  # noqa: S608 - nothing of it comes from outside
-    f" SELECT {_KEPT}, attempts > 0, CASE WHEN attempts > 0 THEN 0 END FROM outbox_before"
+    f" SELECT {_KEPT}, attempts > 0, {_FLOOR} FROM outbox_before"
 )
 
 

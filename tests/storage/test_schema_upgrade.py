@@ -1,0 +1,206 @@
+"""From the first schema to the newest, and what becomes of a store that can't be brought there."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event, text
+
+from bridge.domain.errors import StoreTooNew, StoreUnavailable, StoreUnusable
+from bridge.storage import tables
+from bridge.storage.engine import open_engine
+from bridge.storage.schema import KNOWN_SCHEMAS, current_schema, digest_key, ensure_current, prepare
+
+# A store as the release of schema 0001 left it: killed at work, with something in every table.
+FIRST_STORE = Path(__file__).parents[1] / "data" / "store_0001.sql"
+TABLES = (
+    "attempts",
+    "calls",
+    "events",
+    "meta",
+    "outbox",
+    "pauses",
+    "people",
+    "person_keys",
+    "quarantine",
+)
+Rows = list[dict[str, Any]]
+
+
+def first_store(path: Path) -> None:
+    """Make the store of the first schema."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(FIRST_STORE.read_text(encoding="ascii"))
+
+
+def contents(path: Path) -> dict[str, Rows]:
+    """Return all that stands in the first schema's tables."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.row_factory = sqlite3.Row
+        return {
+            table: [
+                dict(row)
+                for row in connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2")  # noqa: S608 - names of this test
+            ]
+            for table in TABLES
+        }
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    made = tmp_path / "bridge.db"
+    first_store(made)
+    return made
+
+
+@pytest.fixture
+def engine(path: Path) -> Iterator[Engine]:
+    made = open_engine(f"sqlite:///{path}")
+    yield made
+    made.dispose()
+
+
+def test_the_first_store_holds_something_of_everything(path: Path, engine: Engine) -> None:
+    with engine.connect() as connection:
+        assert current_schema(connection) == KNOWN_SCHEMAS[0]
+    before = contents(path)
+    assert all(before.values())
+    tried = {(row["state"], row["attempts"] > 0) for row in before["outbox"]}
+    assert tried == {
+        ("blocked", False),
+        ("dead", True),
+        ("delivered", True),
+        ("held", True),
+        ("parked", False),
+        ("ready", False),
+        ("ready", True),
+        ("sending", True),
+    }
+
+
+def test_nothing_of_the_first_schema_is_lost(path: Path, engine: Engine) -> None:
+    before = contents(path)
+    prepare(engine)
+    with engine.connect() as connection:
+        assert current_schema(connection) == tables.SCHEMA_HEAD
+    after = contents(path)
+    columns = before["outbox"][0].keys()
+    after["outbox"] = [{name: row[name] for name in columns} for row in after["outbox"]]
+    assert after == before
+
+
+def test_what_was_tried_leaves_as_such_and_is_looked_for_among_all_errands(
+    path: Path, engine: Engine
+) -> None:
+    prepare(engine)
+    rows = contents(path)["outbox"]
+    assert {row["tier"] for row in rows if row["attempts"]} == {1}
+    assert {row["tier"] for row in rows if not row["attempts"]} == {0}
+    # Nobody knows what the highest errand was before its first try, so any may be the one.
+    assert {row["floor_id"] for row in rows if row["attempts"]} == {0}
+    # What was never tried gets its floor when it first leaves.
+    assert {row["floor_id"] for row in rows if row["first_us"] is None and not row["error"]} == {
+        None
+    }
+
+
+def test_an_upgraded_store_is_made_like_a_new_one(
+    path: Path, engine: Engine, tmp_path: Path
+) -> None:
+    prepare(engine)
+    fresh = open_engine(f"sqlite:///{tmp_path / 'fresh.db'}")
+    prepare(fresh)
+    fresh.dispose()
+    made = []
+    for one in (path, tmp_path / "fresh.db"):
+        with closing(sqlite3.connect(one)) as connection:
+            made.append(set(connection.execute("SELECT type, name, sql FROM sqlite_master")))
+    assert made[0] == made[1]
+
+
+def test_a_number_of_the_first_store_is_never_given_again(path: Path, engine: Engine) -> None:
+    highest = max(row["id"] for row in contents(path)["outbox"])
+    prepare(engine)
+    with engine.begin() as connection:
+        columns = ", ".join(column.name for column in tables.outbox.c if column.name != "id")
+        again = columns.replace("key,", "key || '-again',")
+        connection.execute(text("CREATE TEMP TABLE spare AS SELECT * FROM outbox LIMIT 1"))
+        connection.execute(text("DELETE FROM outbox"))
+        connection.execute(text(f"INSERT INTO outbox ({columns}) SELECT {again} FROM spare"))  # noqa: S608 - the bridge's own names
+        given = connection.execute(text("SELECT id FROM outbox")).scalar_one()
+    assert given == highest + 1
+
+
+def test_the_secret_stays_so_that_duplicates_are_known(path: Path, engine: Engine) -> None:
+    (before,) = (row["value"] for row in contents(path)["meta"] if row["name"] == "digest_key")
+    prepare(engine)
+    assert digest_key(engine) == before
+
+
+class TestBesideTheDaemon:
+    def test_a_store_that_is_ready_can_be_worked_with(self, engine: Engine) -> None:
+        prepare(engine)
+        ensure_current(engine)
+
+    def test_a_store_of_an_older_schema_is_left_to_the_daemon(self, engine: Engine) -> None:
+        with pytest.raises(StoreUnusable, match=r"schema 0001.*start `run` once"):
+            ensure_current(engine)
+
+    def test_an_empty_file_is_left_to_the_daemon(self, tmp_path: Path) -> None:
+        engine = open_engine(f"sqlite:///{tmp_path / 'empty.db'}")
+        with pytest.raises(StoreUnusable, match="schema none"):
+            ensure_current(engine)
+        engine.dispose()
+
+    def test_a_store_without_its_secret_is_not_ready(self, engine: Engine) -> None:
+        prepare(engine)
+        with engine.begin() as connection:
+            connection.execute(text("DELETE FROM meta"))
+        with pytest.raises(StoreUnusable, match="start `run` once"):
+            ensure_current(engine)
+        assert digest_key(engine) == b""
+
+    def test_a_store_of_a_newer_release_is_refused(self, engine: Engine) -> None:
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        with pytest.raises(StoreTooNew, match="schema 9999"):
+            ensure_current(engine)
+
+
+def test_a_store_that_is_not_the_bridges_own_is_refused_and_stays_as_it_was(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE outbox")
+        connection.execute("CREATE TABLE outbox (recipe TEXT)")
+        connection.execute("INSERT INTO outbox VALUES ('cake')")
+        connection.commit()
+    engine = open_engine(f"sqlite:///{path}")
+    with pytest.raises(StoreUnusable, match="is it the bridge's own"):
+        prepare(engine)
+    with engine.connect() as connection:
+        assert current_schema(connection) == "0001"
+        assert connection.execute(text("SELECT recipe FROM outbox")).scalars().all() == ["cake"]
+    engine.dispose()
+
+
+def test_a_store_that_has_no_room_to_be_migrated_may_be_later(path: Path, engine: Engine) -> None:
+    before = contents(path)
+    pages = 0
+
+    def fill_up(connection: Any, _record: object) -> None:
+        # As on a disk that has no room for one more page.
+        connection.execute(f"PRAGMA max_page_count={pages}")
+
+    with engine.connect() as connection:
+        pages = connection.execute(text("PRAGMA page_count")).scalar_one()
+    engine.dispose()
+    event.listen(engine, "connect", fill_up)
+    with pytest.raises(StoreUnavailable, match="disk full"):
+        prepare(engine)
+    event.remove(engine, "connect", fill_up)
+    engine.dispose()
+    assert contents(path) == before
+    prepare(engine)
+    assert len(contents(path)["outbox"]) == len(before["outbox"])
