@@ -35,7 +35,7 @@ run: .venv/.run  ## the daemon, with config/bridge.toml
 
 test: .venv/.dev  ## the tests
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -n auto --maxprocesses 4 --dist worksteal
+	@$(BIN)/coverage run -m pytest -n auto --maxprocesses 4 --dist loadfile
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 

@@ -15,7 +15,7 @@ from powercut_writer import STORE_NAME, Load
 # SQLite's longest write is a page of 64 KiB.
 _TEXT_BYTES_MAX: Final = 1 << 20
 _RECORDING_SECONDS_MAX: Final = 300
-_CHECKPOINT_CHANGES: Final = 60
+_CHECKPOINT_ROWS: Final = 150
 _REPOSITORY: Final = Path(__file__).resolve().parents[2]
 _WRITER: Final = Path(__file__).with_name("powercut_writer.py")
 
@@ -76,7 +76,7 @@ def record(folder: Path, *, events: int, seed: int, is_normal: bool) -> Recordin
         acks=folder / "acks",
         events=events,
         seed=seed,
-        checkpoint_changes=_CHECKPOINT_CHANGES,
+        checkpoint_rows=_CHECKPOINT_ROWS,
         is_normal=is_normal,
     )
     _run([*_strace(folder / "trace"), sys.executable, str(_WRITER), *load.arguments()])

@@ -115,20 +115,20 @@ def _document(number: int, step: int, kind: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What the process is to do. `checkpoint_changes`: after so many changed rows comes one."""
+    """What the process is to do. `checkpoint_rows`: after so many changed rows comes one."""
 
     folder: Path
     acks: Path
     events: int
     seed: int
-    checkpoint_changes: int
+    checkpoint_rows: int
     is_normal: bool
 
     def arguments(self) -> list[str]:
         """Return the command line that says so."""
         given = (
             *("--folder", self.folder, "--acks", self.acks, "--events", self.events),
-            *("--seed", self.seed, "--checkpoint-changes", self.checkpoint_changes),
+            *("--seed", self.seed, "--checkpoint-rows", self.checkpoint_rows),
         )
         return [*map(str, given), *(["--normal"] if self.is_normal else [])]
 
@@ -204,7 +204,7 @@ def _look(reader: Engine) -> Connection:
 async def run(load: Load) -> None:
     """Make the store, take all events, and close it."""
     # Over the module's constant, which says how many there are in daily work.
-    vars(checkpoints)["CHANGES_MAX"] = load.checkpoint_changes
+    vars(checkpoints)["DUE_ROWS"] = load.checkpoint_rows
     engine = _open(load)
     writer = SharedCommit(engine)
     writer.start()
@@ -223,7 +223,7 @@ def _read_arguments() -> Load:
     parser.add_argument("--acks", type=Path, required=True)
     parser.add_argument("--events", type=int, required=True)
     parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--checkpoint-changes", type=int, required=True)
+    parser.add_argument("--checkpoint-rows", type=int, required=True)
     parser.add_argument("--normal", action="store_true", dest="is_normal")
     return Load(**vars(parser.parse_args()))
 

@@ -24,7 +24,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
         acks=acks,
         events=EVENTS,
         seed=1,
-        checkpoint_changes=1000,
+        checkpoint_rows=1000,
         is_normal=False,
     )
     asyncio.run(run(load))

@@ -34,7 +34,7 @@ from bridge.storage.engine import open_engine
 from bridge.storage.schema import prepare
 from bridge.storage.transaction import SqlTransaction
 
-EXAMPLES: Final = 250
+EXAMPLES: Final = 100
 T = TypeVar("T")
 SCOPE: Final = "https://cention.example/s/demo"
 ROUTES: Final = ("default", "other")
