@@ -27,8 +27,8 @@ help:  ## show what can be made
 demo: .venv/.run  ## the whole bridge on this machine (CALLS=50 ends by itself, FAULTS=1 lets a fifth fail)
 	@$(BIN)/aventa-bridge demo $(if $(CALLS),--calls $(CALLS)) $(if $(filter-out 0,$(FAULTS)),--faults)
 
-soak: .venv/.run  ## 10,000 calls through faults and kills: exit 0 only if each arrived exactly once
-	@$(BIN)/aventa-bridge demo --calls $(or $(CALLS),10000) --rate 60 --faults --kills 10 --requests-per-minute 200000 --in-flight 256 $(if $(SEED),--seed $(SEED))
+soak: .venv/.run  ## 10,000 calls through faults and ten kills (CALLS=, KILLS=, SEED=): exit 0 only if each arrived once
+	@$(BIN)/aventa-bridge demo --calls $(or $(CALLS),10000) --rate 60 --faults --kills $(or $(KILLS),10) --requests-per-minute 200000 --in-flight 256 $(if $(SEED),--seed $(SEED))
 
 run: .venv/.run  ## the daemon, with config/bridge.toml
 	@$(BIN)/aventa-bridge run --config config/bridge.toml
