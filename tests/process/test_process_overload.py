@@ -27,7 +27,7 @@ _LONG_CHARS: Final = 200_000
 _LOCKED_S: Final = 4.0
 _ALIVE_S: Final = 3.0
 # What is in hand is 64 MiB at most; as objects it takes several times as much.
-_GROWTH_MIB_MAX: Final = 6 * 64
+_GROWTH_MIB_MAX: Final = 10 * 64
 
 
 @dataclass
