@@ -50,10 +50,6 @@ class Breaker:
         if self.state is BreakerState.HALF_OPEN:
             self._probes = 1
 
-    def dropped(self) -> None:
-        """Note that a request that had leave to go came to nothing: another may be the probe."""
-        self._probes = 0
-
     def succeeded(self) -> None:
         """Note that the upstream answered as one that is well."""
         self.state = BreakerState.CLOSED

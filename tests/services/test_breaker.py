@@ -81,11 +81,3 @@ def test_what_went_well_before_it_opened_and_tells_late_closes_it() -> None:
     breaker = opened()
     breaker.succeeded()
     assert breaker.state is BreakerState.CLOSED
-
-
-def test_a_probe_that_came_to_nothing_leaves_room_for_another() -> None:
-    breaker = opened()
-    breaker.room(1.0)
-    breaker.sent()
-    breaker.dropped()
-    assert breaker.room(1.0) == 1

@@ -1,7 +1,4 @@
-"""The simulated store's `ports.Transaction`: what the SQL one does, in memory.
-
-`test_sim_store.py` runs the same operations against both and compares all that can be seen.
-"""
+"""The simulated store's `ports.Transaction`; `test_sim_store.py` compares it with the SQL one."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
