@@ -263,6 +263,7 @@ class Bridge:
 
     async def _refresh_if_can(self) -> None:
         """Show the figures of before where the store can't be read: the rest is still true."""
+        self._show_breakers()
         with contextlib.suppress(StoreError):
             await self._refresh()
 

@@ -182,7 +182,9 @@ class Dispatcher:
         if after is not before:
             label = channel.upstream.label
             self._meter.breaker(label, after)
-            self._log.warning("circuit breaker", upstream=label, state=after.name.lower())
+            # A probe that failed is no news.
+            if BreakerState.CLOSED in {before, after}:
+                self._log.warning("circuit breaker", upstream=label, state=after.name.lower())
 
     async def run(self) -> None:
         """Work until `stop` is called."""

@@ -117,6 +117,8 @@ async def test_an_upstream_that_is_away_is_asked_now_and_then_only(tmp_path: Pat
         await on.turn(60)
         assert 5 <= len(on.sender.sent) - before <= 60
         assert ("breaker", "cention", 2) in on.meter.counted
+        said = [fields["state"] for event, fields in on.log.said if event == "circuit breaker"]
+        assert said == ["open"]
 
 
 async def test_once_it_is_back_everything_leaves(tmp_path: Path) -> None:
