@@ -15,6 +15,7 @@ from bridge.cention.client import CentionSender
 from bridge.cention.exchange import Exchange, open_session
 from bridge.cention.reading import CentionReader
 from bridge.domain.errors import StoreError, StoreUnavailable
+from bridge.domain.events import CallEvent
 from bridge.inbound import openapi
 from bridge.inbound.events import EventsEndpoint
 from bridge.inbound.server import Door, Listener, admin_runner, door_runner
@@ -24,7 +25,7 @@ from bridge.ops.health import Dependency, create_admin_app
 from bridge.ops.metrics import BridgeMetrics, StoreCollector, StoreFigures
 from bridge.ports import Transaction
 from bridge.services.dispatch import Dispatcher
-from bridge.services.ingest import Ingest
+from bridge.services.ingest import Ingest, Receipt
 from bridge.services.reconcile import Reconciler
 from bridge.services.upkeep import Upkeep
 from bridge.services.verdicts import Verdicts
@@ -45,9 +46,12 @@ Load = Callable[[], Settings]
 class Bridge:
     """A running bridge: made from settings and an open store, run until told to stop."""
 
-    def __init__(self, settings: Settings, engine: Engine, reader: Engine, log: Any) -> None:
-        """Prepare every part; nothing runs yet."""
+    def __init__(
+        self, settings: Settings, engine: Engine, reader: Engine, log: Any, *, is_dry: bool = False
+    ) -> None:
+        """Prepare every part; nothing runs yet. A dry run keeps everything and sends nothing."""
         self._settings = settings
+        self._is_dry = is_dry
         self._reader = reader
         self._key = digest_key(engine)
         self._log = log
@@ -80,7 +84,8 @@ class Bridge:
         self._writer.start()
         async with open_session() as session:
             self._wire(session)
-            await self._dispatcher.recover()
+            if not self._is_dry:
+                await self._dispatcher.recover()
             app = create_admin_app(
                 self._metrics.registry, self._check, self._refresh_if_can, openapi.document
             )
@@ -93,6 +98,8 @@ class Bridge:
                 events_at = await door.open(listen, systemd.passed_sockets())
                 self._on_signals(load)
                 self._log.info("ready", events=events_at, admin=admin_at)
+                if self._is_dry:
+                    self._log.warning("dry run: everything is kept, nothing is sent")
                 systemd.notify("READY=1")
                 await self._serve()
             finally:
@@ -131,6 +138,7 @@ class Bridge:
             policy=wiring.ingest_policy(settings),
             digest_key=self._key,
             on_work=self._dispatcher.wake,
+            on_taken=self._tell if self._is_dry else None,
         )
         self._endpoint = EventsEndpoint(
             ingest=self._ingest,
@@ -146,6 +154,21 @@ class Bridge:
             meter=self._metrics,
             log=self._log,
             retention=wiring.retention(settings),
+            folder=self._ingest.folder,
+            on_work=self._dispatcher.wake,
+        )
+
+    def _tell(self, event: CallEvent, receipt: Receipt) -> None:
+        """Say what an event would send; `trace` shows the words."""
+        effect = receipt.effect
+        self._log.info(
+            "dry run",
+            type=event.type.value,
+            reference=event.call_reference,
+            route=event.route,
+            rule=effect.rule,
+            would_send=sorted(f"{gate.route}/{gate.kind}" for gate in effect.gates),
+            unsent=[reason.value for reason in effect.unsent],
         )
 
     def _show_breakers(self) -> None:
@@ -156,10 +179,11 @@ class Bridge:
         async with asyncio.TaskGroup() as group:
             background = [
                 group.create_task(self._upkeep.run()),
-                group.create_task(self._reconciler.run()),
                 group.create_task(self._watch()),
             ]
-            group.create_task(self._dispatcher.run())
+            if not self._is_dry:
+                background.append(group.create_task(self._reconciler.run()))
+                group.create_task(self._dispatcher.run())
             await self._stopping.wait()
             systemd.notify("STOPPING=1")
             self._log.info("stopping")

@@ -5,10 +5,9 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NoReturn
-
-from sqlalchemy import Engine
 
 from bridge.app.daemon import Bridge, Load
 from bridge.domain.errors import StoreBroken, StoreError, StoreUnavailable, StoreUnusable
@@ -41,8 +40,8 @@ class Sources:
         )
 
 
-def run(sources: Sources) -> int:
-    """Run the daemon until a signal ends it; return the exit code.
+def run(sources: Sources, *, is_dry: bool = False) -> int:
+    """Run the daemon until a signal ends it; return the exit code. A dry run sends nothing.
 
     0: ended in order. 1: something broke that may pass (an address in use, a disk that failed to
     sync or to read): start it again. 2: settings or store are not right, or the store is damaged,
@@ -66,19 +65,20 @@ def run(sources: Sources) -> int:
         sys.stderr.write(f"{error}\n")
         return 1 if isinstance(error, StoreUnavailable) else 2
     try:
-        return _run_loop(settings, engine, reader, log, sources.load)
+        bridge = partial(Bridge, settings, engine, reader, log, is_dry=is_dry)
+        return _run_loop(bridge, settings.store.url, log, sources.load)
     finally:
         reader.dispose()
         engine.dispose()
         lock.release()
 
 
-def _run_loop(settings: Settings, engine: Engine, reader: Engine, log: Any, load: Load) -> int:
+def _run_loop(make: Callable[[], Bridge], store_url: str, log: Any, load: Load) -> int:
     async def main() -> None:
         try:
-            await Bridge(settings, engine, reader, log).run(load)
+            await make().run(load)
         except (StoreBroken, StoreUnusable) as error:
-            _leave(error, settings.store.url, log)
+            _leave(error, store_url, log)
 
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:

@@ -5,11 +5,11 @@ from typing import Final
 from bridge.cention.client import CentionOptions
 from bridge.cention.reading import ReadingOptions
 from bridge.domain.jwt import read_claims
-from bridge.domain.routes import DEFAULT_ROUTE
+from bridge.domain.routes import DEFAULT_ROUTE, is_outlet
 from bridge.inbound.auth import Doorkeeper
 from bridge.inbound.server import Place
 from bridge.services.channels import Upstream, upstreams_of
-from bridge.services.ingest import IngestPolicy
+from bridge.services.folding import IngestPolicy
 from bridge.services.reconcile import LookupPolicy
 from bridge.services.recording import DispatchPolicy
 from bridge.services.upkeep import Retention
@@ -36,13 +36,14 @@ def dispatch_policy(settings: Settings) -> DispatchPolicy:
         in_doubt=settings.in_doubt_policy,
         in_flight_max=settings.delivery.in_flight_max,
         refresh_us=settings.contacts.refresh_days * DAY_US,
+        shared_numbers=settings.shared_numbers(),
     )
 
 
 def cention_options(settings: Settings) -> CentionOptions:
     """Return what the settings say of Cention."""
     return CentionOptions(
-        routes=settings.guide().routes,
+        routes=settings.route_table(),
         tokens=settings.tokens(),
         cuid_label=settings.contacts.cuid_label,
         timeout_s=settings.delivery.timeout_seconds,
@@ -63,10 +64,18 @@ def reading_options(settings: Settings) -> ReadingOptions:
 
     `reports.token` is for `cention.workspace`; another workspace is read with a token of its own.
     """
-    own = settings.guide().routes.default.scope
+    own = settings.route_table().default.scope
     tokens = settings.tokens()
+    # The token of a channel that messages leave by may not read what came in elsewhere.
     by_scope = {
-        scope: next((tokens[one] for one in sorted(routes) if one in tokens), "")
+        scope: next(
+            (
+                tokens[one]
+                for one in sorted(routes, key=lambda one: (is_outlet(one), one))
+                if one in tokens
+            ),
+            "",
+        )
         for scope, routes in scopes(settings).items()
     }
     by_scope[own] = secret_text(settings.reports.token) or tokens.get(DEFAULT_ROUTE, "")
@@ -75,7 +84,7 @@ def reading_options(settings: Settings) -> ReadingOptions:
 
 def upstreams(settings: Settings) -> list[Upstream]:
     """Return where requests go, with the names that metrics give it: the default's is `cention`."""
-    routes = settings.guide().routes
+    routes = settings.route_table()
     labels = {route.scope: f"cention/{route.workspace}" for route in routes.all()}
     labels[routes.default.scope] = "cention"
     return upstreams_of(scopes(settings), settings.cention.requests_per_minute, labels)
@@ -103,7 +112,7 @@ def retention(settings: Settings) -> Retention:
 def scopes(settings: Settings) -> dict[str, set[str]]:
     """Return which routes lead to which upstream."""
     found: dict[str, set[str]] = {}
-    for route in settings.guide().routes.all():
+    for route in settings.route_table().all():
         found.setdefault(route.scope, set()).add(route.name)
     return found
 

@@ -10,9 +10,12 @@ from typing import Annotated, Any
 import orjson
 import typer
 
+from bridge.cli import rehearse
+from bridge.cli.routes import serves
 from bridge.domain.jwt import TokenClaims, read_claims
-from bridge.domain.routes import DEFAULT_ROUTE, Route
+from bridge.domain.routes import DEFAULT_ROUTE, Route, is_outlet
 from bridge.settings import Settings, SettingsError, load_settings
+from bridge.settings.rule_checks import unreachable
 
 # Wide enough for a route a line where there is no terminal to ask.
 _WIDTH_WITHOUT_TERMINAL = 160
@@ -31,12 +34,24 @@ def check(
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    event: Annotated[
+        Path | None,
+        typer.Option(
+            "--event",
+            metavar="FILE",
+            help="A file with one event, or several as they follow each other (JSON, NDJSON,"
+            " CloudEvents): show their route, their rule and what would be sent.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Check the settings without starting anything.
 
-    Prints each mistake on a line of its own and exits with 2; else shows where calls go.
+    Prints each mistake on a line of its own and exits with 2; else shows where calls go. With
+    --event nothing is sent or kept, and nobody is known yet; an event that would be refused makes
+    it exit with 1.
 
-    Example: aventa-bridge check --config config/bridge.toml
+    Example: aventa-bridge check --config config/bridge.toml --event call.json
     """
     try:
         settings = load_settings(config=config, secrets_dir=secrets_dir, environ=os.environ)
@@ -46,7 +61,10 @@ def check(
         if json:
             _print_json({"ok": False, "problems": error.problems})
         raise typer.Exit(2) from None
-    routes = settings.guide().routes.all()
+    if event is not None:
+        _rehearse(settings, event, json=json)
+        return
+    routes = settings.route_table().all()
     tokens = {name: read_claims(token) for name, token in settings.tokens().items()}
     if json:
         _print_json(
@@ -54,7 +72,7 @@ def check(
                 "ok": True,
                 "problems": [],
                 "routes": [_as_json(route, tokens.get(route.name)) for route in routes],
-                "recommendations": recommendations(routes),
+                "recommendations": [*recommendations(routes), *unreachable(settings)],
                 "notices": settings.notices(),
             }
         )
@@ -62,15 +80,27 @@ def check(
         _print_table(settings, routes, tokens)
 
 
+def _rehearse(settings: Settings, file: Path, *, json: bool) -> None:
+    scenes = rehearse.play(settings, file)
+    if json:
+        _print_json(
+            {"ok": True, "problems": [], "events": [rehearse.as_json(one) for one in scenes]}
+        )
+    else:
+        rehearse.print_scenes(scenes)
+    if any(scene.issues for scene in scenes):
+        raise typer.Exit(1)
+
+
 def recommendations(routes: Iterable[Route]) -> list[str]:
     """Return one line for each route whose errands may stay open (the contract's section 5)."""
     lines = []
     for route in routes:
-        if route.agent is not None:
+        if route.agent is not None or is_outlet(route.name):
             continue
         remedy = "set device_id and extension_id"
         if route.name == DEFAULT_ROUTE:
-            remedy = "give its queues a route with device_id and extension_id"
+            remedy = "set cention.device_id and cention.extension_id"
         lines.append(
             f"route {route.name}: ends of errands that no event names an agent for "
             f"need a default agent; {remedy}"
@@ -114,28 +144,17 @@ def _print_table(
     for route in routes:
         cells = (
             route.name,
-            _serves(route),
+            serves(route),
             route.workspace,
             _token(tokens.get(route.name), now_s),
-            "yes" if route.agent is not None else "no",
+            "" if is_outlet(route.name) else "yes" if route.agent is not None else "no",
         )
         # As Text, because what a site writes may look like rich's markup.
         table.add_row(*(Text(cell) for cell in cells))
     console.print(table)
-    for line in (*recommendations(routes), *settings.notices()):
+    for line in (*recommendations(routes), *unreachable(settings), *settings.notices()):
         typer.echo(line)
     typer.echo("The settings are right.")
-
-
-def _serves(route: Route) -> str:
-    if route.name == DEFAULT_ROUTE:
-        return "all else"
-    kinds = (
-        ("queue", route.queue_names),
-        ("called", route.dest_numbers),
-        ("queue number", route.queue_numbers),
-    )
-    return "; ".join(f"{kind} {', '.join(sorted(values))}" for kind, values in kinds if values)
 
 
 def _token(claims: TokenClaims | None, now_s: float) -> str:

@@ -1,5 +1,6 @@
 """`aventa-bridge contacts`: what is known of one person, and how it is forgotten."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
 
@@ -66,13 +67,19 @@ def show(
     text, number = _read(settings, named)
     with reading(settings) as connection:
         people = queries.people(connection, text, number)
-    if not people:
+        ids = [person["id"] for person in people]
+        quarrels = queries.quarrels(connection, ids, *filter(None, (text, number)))
+    if not people and not quarrels:
         fail(f"{text}: nobody is known by this")
     if json:
-        print_json([plain(person) for person in people])
+        # Held for a person, what is said may be nobody's yet.
+        shown_people = people or [{"id": None}]
+        print_json([plain(one) | {"conflicts": _of(quarrels, one["id"])} for one in shown_people])
         return
     for person in people:
         _print(person)
+    if quarrels:
+        _print_quarrels(quarrels, ids)
 
 
 def _read(settings: Settings, named: str) -> tuple[str, str]:
@@ -96,6 +103,50 @@ def _print(person: dict[str, Any]) -> None:
             (name, _values(person["wanted"], name), _values(person["confirmed"], name))
             for name in ("name", "cuid", *CHANNELS, "custom")
             if person["wanted"].get(name) or person["confirmed"].get(name)
+        ],
+    )
+
+
+def _of(quarrels: Sequence[dict[str, Any]], person: str | None) -> list[dict[str, Any]]:
+    """Return the quarrels that somebody is in; all of them for nobody in particular."""
+    return [
+        plain(one)
+        for one in quarrels
+        if person is None or person in {one["owner"], one["claimant"]}
+    ]
+
+
+def _print_quarrels(quarrels: Sequence[dict[str, Any]], ids: Sequence[str]) -> None:
+    """Show what two people are said to have. Nobody is merged for it: a person has to decide."""
+
+    def who(one: dict[str, Any], role: str) -> str:
+        if not one[role]:
+            return "nobody yet"
+        card = one[f"{role}_card"]
+        name = f"card {card}" if card else "somebody without a card"
+        return f"{name} (this one)" if one[role] in ids and len(ids) == 1 else name
+
+    print_table(
+        (
+            "conflict over",
+            "value",
+            "belongs to",
+            "was said of",
+            "decided by",
+            "times",
+            "last (UTC)",
+        ),
+        [
+            (
+                one["kind"],
+                one["value"],
+                who(one, "owner"),
+                who(one, "claimant"),
+                one["decided"],
+                str(one["times"]),
+                clock_time(one["last_us"]),
+            )
+            for one in quarrels
         ],
     )
 
@@ -127,7 +178,7 @@ def forget(
     settings = read_settings(config, secrets_dir)
     text, number = _read(settings, named)
     with working("Looking through the store"), reading(settings) as connection:
-        regions = {route.region for route in settings.guide().routes.all()}
+        regions = {route.region for route in settings.route_table().all()}
         whom = find(connection, text, number, regions)
         found = search(connection, whom)
     if not found and not whom.ids:

@@ -20,7 +20,7 @@ from bridge.cli.common import (
     reading,
 )
 from bridge.domain.deliveries import Kind
-from bridge.domain.routes import DEFAULT_ROUTE, Route
+from bridge.domain.routes import DEFAULT_ROUTE, Route, is_outlet
 from bridge.settings import Settings
 from bridge.storage import gates, queries, repairs
 
@@ -48,7 +48,7 @@ def list_(
     settings = read_settings(config, secrets_dir)
     with reading(settings) as connection:
         pauses = queries.pauses(connection)
-    routes = settings.guide().routes.all()
+    routes = settings.route_table().all()
     by_route: dict[str, list[dict[str, Any]]] = {route.name: [] for route in routes}
     for pause in pauses:
         by_route.setdefault(pause["route"], []).append(pause)
@@ -56,11 +56,11 @@ def list_(
         known = {route.name: route for route in routes}
         print_json([_as_json(name, known.get(name), shut) for name, shut in by_route.items()])
         return
-    serves = {route.name: (_serves(route), route.workspace) for route in routes}
+    places = {route.name: (serves(route), route.workspace) for route in routes}
     print_table(
         ("route", "serves", "workspace", "paused"),
         [
-            (name, *serves.get(name, (_GONE, "")), "; ".join(map(_why, shut)))
+            (name, *places.get(name, (_GONE, "")), "; ".join(map(_why, shut)))
             for name, shut in by_route.items()
         ],
     )
@@ -96,9 +96,12 @@ def _why(pause: dict[str, Any]) -> str:
     return f"{_kind(pause) or 'all'}: {why}, since {clock_time(pause['since_us'])}"
 
 
-def _serves(route: Route) -> str:
+def serves(route: Route) -> str:
+    """Return what a route is for."""
     if route.name == DEFAULT_ROUTE:
         return "all else"
+    if is_outlet(route.name):
+        return "messages of a rule"
     kinds = (
         ("queue", route.queue_names),
         ("called", route.dest_numbers),
@@ -150,7 +153,7 @@ def resume(name: Name, config: ConfigOption = None, secrets_dir: SecretsOption =
 
 def _check(name: str, settings: Settings, pauses: list[dict[str, Any]]) -> None:
     """Refuse a name that is neither a route's nor that of one that was paused and is gone since."""
-    names = [route.name for route in settings.guide().routes.all()]
+    names = [route.name for route in settings.route_table().all()]
     names.extend(sorted({pause["route"] for pause in pauses} - set(names)))
     if name not in names:
         fail(f"{name}: is no route; there are {', '.join(names)}")

@@ -30,6 +30,12 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--config", type=Path, metavar="FILE", help="the settings, as TOML")
     made.add_argument("--secrets-dir", type=Path, metavar="DIR", help="a folder of secret files")
+    made.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="keep every event with all that it causes, and send nothing; what was kept leaves at"
+        " the next start without this, so give a trial a store of its own (BRIDGE_STORE__URL)",
+    )
     made.add_argument("--version", action="version", version=__version__)
     return made
 
@@ -37,4 +43,5 @@ def parser() -> argparse.ArgumentParser:
 def run(arguments: Sequence[str]) -> int:
     """Run the daemon; return the exit code."""
     options = parser().parse_args(arguments)
-    return run_daemon(Sources(options.config, options.secrets_dir))
+    sources = Sources(options.config, options.secrets_dir)
+    return run_daemon(sources, is_dry=options.dry_run)

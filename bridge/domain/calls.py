@@ -16,12 +16,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from bridge.domain.deliveries import Draft, EndErrand, Kind, NewErrand
+from bridge.domain.contacts import Claim
+from bridge.domain.deliveries import Draft, EndErrand, Kind, NewErrand, Notice, Unsent
 from bridge.domain.events import Agent, CallEvent, EventType
-from bridge.domain.rules import Action
-from bridge.domain.spans import SECOND_US, Creation, Mark, Span, later, merged, with_event
+from bridge.domain.spans import SECOND_US, Creation, Mark, Noted, Span, later, merged, with_event
 
 HOUR_US: Final = 3_600_000_000
+# The source of a call, and its reference there.
+CallKey = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,28 +55,37 @@ class Thread:
 
 
 @dataclass(frozen=True, slots=True)
-class Folded:
-    """A thread after an event, what is to leave because of it, and when to look at it again.
+class Asked:
+    """What the rules want of an event: the errand, were it to be created, its end, and so on.
 
-    `ends_skipped` counts ends that Cention could not understand (no agent).
+    `rule` names the one that was taken. The default agent is the route's. `claim` is what is said
+    of the caller; `notice` a message to them, and `unsent` why there is none though a rule has one.
     """
 
-    thread: Thread
-    drafts: tuple[Draft, ...] = ()
-    timer_us: int | None = None
-    ends_skipped: int = 0
+    rule: str = ""
+    errand: NewErrand | None = None
+    ends_errand: bool = False
+    default_agent: Agent | None = None
+    claim: Claim | None = None
+    notice: Notice | None = None
+    unsent: Unsent | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What the rules want of an event: which actions, and the errand, were it to be created.
+class Folded:
+    """A thread after an event, what is to leave because of it, and when to look at it again.
 
-    The default agent is the route's.
+    `notice` is a message to the caller, and `called_off` are the keys of those that are not true
+    any more. `ends_skipped` counts ends that Cention could not understand (no agent).
     """
 
-    actions: frozenset[Action]
-    errand: NewErrand | None = None
-    default_agent: Agent | None = None
+    thread: Thread
+    asked: Asked
+    drafts: tuple[Draft, ...] = ()
+    notice: Notice | None = None
+    called_off: tuple[str, ...] = ()
+    timer_us: int | None = None
+    ends_skipped: int = 0
 
 
 def fold(
@@ -93,7 +104,9 @@ def fold(
     """
     near = [span for span in thread.spans if _is_near(span, event.occurred_us, policy)]
     span = with_event(merged(near, event.occurred_us), event, thread.arrivals)
-    span = _with_actions(span, event, ask(span), thread.arrivals)
+    asked = ask(span)
+    span = _with_actions(span, event, asked, thread.arrivals)
+    span, notice, called_off = _with_notice(span, asked.notice)
     far = [one for one in thread.spans if one not in near]
     drafts: list[Draft] = []
     skipped = 0
@@ -106,7 +119,15 @@ def fold(
         drafts.extend(leaving)
         skipped += unsendable
     folded = Thread(spans=tuple(settled), arrivals=thread.arrivals + 1)
-    return Folded(folded, tuple(drafts), _timer(folded, received_us, policy), skipped)
+    return Folded(
+        thread=folded,
+        asked=asked,
+        drafts=tuple(drafts),
+        notice=notice,
+        called_off=called_off,
+        timer_us=_timer(folded, received_us, policy),
+        ends_skipped=skipped,
+    )
 
 
 def _is_near(span: Span, at_us: int, policy: CallPolicy) -> bool:
@@ -118,12 +139,12 @@ def _with_actions(span: Span, event: CallEvent, asked: Asked, order: int) -> Spa
     mark = Mark(event.occurred_us, order, event.agent, dialed)
     if event.type is EventType.CALL_ENDED:
         span = replace(span, ended=later(span.ended, mark))
-    if Action.END_ERRAND in asked.actions:
+    if asked.ends_errand:
         if not event.type.is_outbound:
             span = replace(span, closing=later(span.closing, mark))
         elif event.outcome == "completed":
             span = replace(span, dialed=later(span.dialed, mark))
-    if Action.CREATE_ERRAND in asked.actions and asked.errand is not None and not span.creations:
+    if asked.errand is not None and not span.creations:
         creation = Creation(
             message_id=asked.errand.message_id,
             reference_id=event.call_reference,
@@ -131,9 +152,31 @@ def _with_actions(span: Span, event: CallEvent, asked: Asked, order: int) -> Spa
             has_agent=asked.errand.integration is not None,
             default_agent=asked.default_agent,
             draft=asked.errand,
+            is_closed=asked.errand.answer is not None,
         )
         span = replace(span, creations=(creation,))
     return span
+
+
+def _with_notice(span: Span, notice: Notice | None) -> tuple[Span, Notice | None, tuple[str, ...]]:
+    """Note a message that is asked for; return it if it is its rule's first in this call.
+
+    What speaks of a call that nobody answered is called off once somebody has.
+    """
+    if notice is not None and any(one.rule == notice.rule for one in span.notices):
+        notice = None
+    if notice is not None:
+        noted = Noted(
+            rule=notice.rule, key=notice.draft.key, is_of_no_answer=notice.is_of_no_answer
+        )
+        span = replace(span, notices=(*span.notices, noted))
+    if span.answered_us is None:
+        return span, notice, ()
+    untrue = tuple(one.key for one in span.notices if one.is_of_no_answer)
+    if untrue:
+        true = tuple(replace(one, is_of_no_answer=False) for one in span.notices)
+        span = replace(span, notices=true)
+    return span, notice, untrue
 
 
 def _calls(spans: list[Span]) -> list[list[Span]]:
@@ -159,7 +202,10 @@ def _is_worth_keeping(call: list[Span], now_us: int, policy: CallPolicy) -> bool
 
 
 def _awaits_callback(call: list[Span]) -> bool:
-    return any(span.awaits_callback for span in call) and not _is_over(call)
+    if not any(span.awaits_callback for span in call) or _is_over(call):
+        return False
+    # One that was answered from the start waits for nobody.
+    return not any(one.is_closed for span in call for one in span.creations)
 
 
 def _emit(call: list[Span]) -> tuple[list[Span], list[Draft], int]:
@@ -177,7 +223,8 @@ def _emit(call: list[Span]) -> tuple[list[Span], list[Draft], int]:
                 has_errand = True
                 drafts.append(_creating(creation, creation.draft))
                 creation = replace(creation, draft=None)
-            if creation.draft is None and (span.is_over or (span.awaits_callback and is_over)):
+            is_to_end = span.is_over or (span.awaits_callback and is_over)
+            if creation.draft is None and is_to_end and not creation.is_closed:
                 ended = _ended(creation, call)
                 if ended.end is not None and ended.end != creation.end:
                     drafts.append(_ending(ended, ended.end))
@@ -243,10 +290,14 @@ def _timer(thread: Thread, now_us: int, policy: CallPolicy) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Lapsed:
-    """A thread after its timer ran out, what became of its calls, and when to look again."""
+    """A thread after its timer ran out, what became of its calls, and when to look again.
+
+    Of those that were abandoned, no event has told of the `untold`.
+    """
 
     thread: Thread
     abandoned: int = 0
+    untold: tuple[Span, ...] = ()
     stale: int = 0
     timer_us: int | None = None
 
@@ -263,7 +314,14 @@ def lapse(thread: Thread, policy: CallPolicy, now_us: int) -> Lapsed:
             for span in thread.spans
         ]
         settled = replace(thread, spans=tuple(spans))
-        return Lapsed(settled, abandoned=settling, timer_us=_timer(settled, now_us, policy))
+        return Lapsed(
+            settled,
+            abandoned=settling,
+            untold=tuple(
+                span for span in thread.spans if span.awaits_settling and not span.is_abandoned
+            ),
+            timer_us=_timer(settled, now_us, policy),
+        )
     stale = sum(span.is_active for span in thread.spans)
     spans = [replace(span, is_stale=True) if span.is_active else span for span in thread.spans]
     return Lapsed(replace(thread, spans=tuple(spans)), stale=stale)

@@ -6,7 +6,7 @@ other that shares one of its channels (the vendor's page on contact cards), so a
 to somebody else is never put on a card.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -32,6 +32,11 @@ class Card:
     def __bool__(self) -> bool:
         """Whether it says anything."""
         return self != EMPTY_CARD
+
+    @property
+    def identifies(self) -> bool:
+        """Whether it says who it is about, by cuid or by any channel."""
+        return bool(self.cuid) or any(getattr(self, kind) for kind in CHANNELS)
 
     def plus(self, other: "Card") -> "Card":
         """Return both together; where they disagree on a single value, the other's is taken."""
@@ -124,45 +129,78 @@ class Person:
     named_us: int = 0
     card_id: str = ""
 
-    def missing(self, now_us: int, refresh_us: int) -> Card:
+    def missing(self, now_us: int, refresh_us: int, shared: frozenset[str] = frozenset()) -> Card:
         """Return what Cention is believed not to have, in a form that finds the right card.
 
         Cention matches on channels only, so whatever is sent later takes a confirmed channel along.
         A card that has none can't be found again: once there is a channel, a whole card is made
-        with it. What was confirmed longer ago than `refresh_us` is not believed any more.
+        with it. What was confirmed longer ago than `refresh_us` is not believed any more. Of the
+        `shared` numbers (with plus) none goes on a card, nor is one found by it.
         """
+        wanted, confirmed = _without(self.wanted, shared), _without(self.confirmed, shared)
         if not self.confirmed:
-            return self.wanted
+            return wanted if wanted.identifies else EMPTY_CARD
         is_believed = now_us - self.confirmed_us < refresh_us
-        missing = self.wanted.minus(self.confirmed if is_believed else EMPTY_CARD)
+        missing = wanted.minus(confirmed if is_believed else EMPTY_CARD)
         if not missing:
             return EMPTY_CARD
         for kind in CHANNELS:
-            if anchor := getattr(self.confirmed, kind)[:1]:
+            if anchor := getattr(confirmed, kind)[:1]:
                 return _with_channels(missing, {kind: _union(anchor, getattr(missing, kind))})
         has_channel = any(getattr(missing, kind) for kind in CHANNELS)
-        return self.wanted if has_channel else EMPTY_CARD
+        return wanted if has_channel else EMPTY_CARD
 
-    def acknowledged(self, sent: Card, card_id: str, now_us: int) -> "Person":
-        """Return the person after Cention took a card."""
+    def acknowledged(
+        self, sent: Card, card_id: str, now_us: int, shared: frozenset[str] = frozenset()
+    ) -> "Person":
+        """Return the person after Cention took a card.
+
+        What a part of it confirms is that part: how long the whole is believed counts from when
+        the whole was sent.
+        """
+        is_whole = not _without(self.wanted, shared).minus(sent)
         return replace(
             self,
             confirmed=self.confirmed.plus(sent),
-            confirmed_us=now_us,
+            confirmed_us=now_us if is_whole else self.confirmed_us,
             card_id=card_id or self.card_id,
         )
+
+
+def _without(card: Card, numbers: frozenset[str]) -> Card:
+    if not numbers or numbers.isdisjoint(card.voice):
+        return card
+    return replace(card, voice=tuple(one for one in card.voice if one not in numbers))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dispute:
+    """What an event says is one person's, and is another's as far as is known.
+
+    `owner` is whose the key is, `claimant` whom the event was taken to be about; empty: nobody
+    that is known.
+    """
+
+    key: Key
+    owner: str
+    claimant: str
 
 
 @dataclass(frozen=True, slots=True)
 class Identified:
     """Whom a claim is about, with the claim laid over them; None: held, nothing is changed.
 
-    `new_keys` are to be noted as this person's.
+    `new_keys` are to be noted as this person's, `disputes` are what keeps them from being more.
     """
 
     person: Person | None
     new_keys: tuple[Key, ...] = ()
-    is_conflict: bool = False
+    disputes: tuple[Dispute, ...] = ()
+
+    @property
+    def is_conflict(self) -> bool:
+        """Whether the claim says one person by one key, and another by another."""
+        return bool(self.disputes)
 
 
 def identify(
@@ -181,13 +219,14 @@ def identify(
     keys = claim.identifiers()
     cuid_owner = owners.get(keys[0]) if claim.card.cuid else None
     channel_owner = next((owners[key] for key in keys if key[1] != "cuid" and key in owners), None)
-    chosen, is_conflict = _choose(claim, cuid_owner, channel_owner, people, policy)
-    if is_conflict and policy == "hold":
-        return Identified(None, is_conflict=True)
+    if policy == "hold" and _are_two(claim, cuid_owner, channel_owner, people):
+        return Identified(None, disputes=_disputes(keys, owners, cuid_owner, channel_owner))
+    chosen = _choose(claim, cuid_owner, channel_owner, people, policy)
     person = people[chosen] if chosen else Person(id=new_id, scope=claim.scope, route=claim.route)
     own = {key for key in keys if owners.get(key, person.id) == person.id}
+    cuid = _own_cuid(claim, person, own)
     card = _with_channels(
-        replace(claim.card, cuid=_own_cuid(claim, person, own)),
+        replace(claim.card, cuid=cuid),
         {
             kind: _keep(getattr(claim.card, kind), (key[2] for key in own if key[1] == kind))
             for kind in CHANNELS
@@ -196,11 +235,49 @@ def identify(
     if claim.at_us < person.named_us and person.wanted.name:
         card = replace(card, name="")
     named_us = max(person.named_us, claim.at_us) if card.name else person.named_us
-    if len(own) < len(keys):
-        is_conflict = True
     after = replace(person, wanted=person.wanted.plus(card), named_us=named_us, route=claim.route)
-    new_keys = tuple(key for key in keys_of(claim.scope, card) if key not in owners)
-    return Identified(after, new_keys, is_conflict)
+    kept = keys_of(claim.scope, card)
+    return Identified(
+        after,
+        new_keys=tuple(key for key in kept if key not in owners),
+        disputes=tuple(
+            Dispute(key=key, owner=owners.get(key, ""), claimant=person.id)
+            for key in keys
+            if key not in kept
+        ),
+    )
+
+
+def _disputes(
+    keys: Sequence[Key],
+    owners: Mapping[Key, str],
+    cuid_owner: str | None,
+    channel_owner: str | None,
+) -> tuple[Dispute, ...]:
+    """Return what is held: each channel that is somebody's, claimed for the cuid's owner."""
+    claimant = cuid_owner or ""
+    held = tuple(
+        Dispute(key=key, owner=owners[key], claimant=claimant)
+        for key in keys
+        if key[1] != "cuid" and key in owners and owners[key] != claimant
+    )
+    if cuid_owner is not None:
+        return held
+    cuids = (Dispute(key=key, owner="", claimant=channel_owner or "") for key in keys[:1])
+    return (*cuids, *held)
+
+
+def _are_two(
+    claim: Claim,
+    cuid_owner: str | None,
+    channel_owner: str | None,
+    people: Mapping[str, Person],
+) -> bool:
+    """Say whether cuid and channels speak of two people."""
+    if not claim.card.cuid or channel_owner is None or cuid_owner == channel_owner:
+        return False
+    known = people[channel_owner].wanted.cuid
+    return cuid_owner is not None or bool(known and known != claim.card.cuid)
 
 
 def _choose(
@@ -209,14 +286,10 @@ def _choose(
     channel_owner: str | None,
     people: Mapping[str, Person],
     policy: ConflictPolicy,
-) -> tuple[str | None, bool]:
-    if channel_owner is None or cuid_owner == channel_owner:
-        return cuid_owner or channel_owner, False
-    if cuid_owner is None:
-        known = people[channel_owner].wanted.cuid
-        if not claim.card.cuid or not known or known == claim.card.cuid:
-            return channel_owner, False
-    return (channel_owner if policy == "prefer_phone" else cuid_owner), True
+) -> str | None:
+    if not _are_two(claim, cuid_owner, channel_owner, people):
+        return cuid_owner or channel_owner
+    return channel_owner if policy == "prefer_phone" else cuid_owner
 
 
 def _own_cuid(claim: Claim, person: Person, own: set[Key]) -> str:

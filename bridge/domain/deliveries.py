@@ -32,7 +32,8 @@ class State(StrEnum):
     `READY` heads its lane and waits for its time; `BLOCKED` waits for the one before it;
     `SENDING` was on its way when this was written (found so at a start, it is in doubt);
     `DOUBTFUL` may have arrived, and is being looked up; `HELD` is in doubt and waits for a person;
-    `DEAD` was refused for good; `PARKED` depends on a dead or held one.
+    `DEAD` was refused for good; `PARKED` depends on a dead or held one; `GIVEN_UP` was a message
+    that is not wanted any more.
     """
 
     READY = "ready"
@@ -43,6 +44,7 @@ class State(StrEnum):
     HELD = "held"
     DEAD = "dead"
     PARKED = "parked"
+    GIVEN_UP = "given_up"
 
 
 class Tier(StrEnum):
@@ -133,7 +135,9 @@ class Draft:
     """A delivery that an event asks for.
 
     `key` is unique for ever: asking twice makes one. Asking again with another payload changes
-    what has not been tried yet. Deliveries of one `lane` leave in the order of `position`.
+    what has not been tried yet. Deliveries of one `lane` leave in the order of `position`. Times
+    are microseconds since 1970: before `not_before_us` it doesn't leave, and from `expires_us` on
+    it is given up.
     """
 
     key: str
@@ -142,3 +146,35 @@ class Draft:
     kind: Kind
     route: str
     payload: NewErrand | EndErrand
+    not_before_us: int | None = None
+    expires_us: int | None = None
+
+
+class Unsent(StrEnum):
+    """Why a WhatsApp template that a rule would send is not."""
+
+    NO_NUMBER = "no_number"
+    SHARED = "shared"
+    NOT_MOBILE = "not_mobile"
+    UNFILLED = "unfilled"
+    TOO_LATE = "too_late"
+    REPEATED = "repeated"
+    ANSWERED = "answered"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """A WhatsApp template to be sent: at most one a call and `rule`.
+
+    It goes to the MSISDN `number`, known in the workspace of `scope`; that person gets the same
+    `template` once in `not_within_us`. One that `is_of_no_answer` is called off by an answer.
+    """
+
+    rule: str
+    template: str
+    scope: str
+    number: str
+    not_within_us: int
+    is_of_no_answer: bool
+    draft: Draft

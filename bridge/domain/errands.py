@@ -1,20 +1,19 @@
-"""From an event to the errand it asks for, and to what it says of the caller."""
+"""From an event to what it asks for: the call's errand, and what is said of the caller."""
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, tzinfo
 from typing import Any
 
-from bridge.domain.calls import Asked
 from bridge.domain.contacts import Card, Claim
-from bridge.domain.deliveries import Integration, NewErrand
+from bridge.domain.deliveries import ClosingAnswer, Integration, NewErrand
 from bridge.domain.events import Agent, CallEvent
+from bridge.domain.facts import Facts
 from bridge.domain.markers import marker
-from bridge.domain.msisdn import NumberStatus
 from bridge.domain.routes import Route, RouteTable
-from bridge.domain.rules import WHAT, Action, Rule, RuleBook
-from bridge.domain.spans import Span
+from bridge.domain.rules import Answer, Rule, RuleBook, Words
+from bridge.domain.spans import SECOND_US
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,58 +21,60 @@ class Guide:
     """What the site has decided: rules, routes, each route's time zone, shared numbers.
 
     `zones` is by route name; a route without one tells time in UTC. `shared_numbers` have the plus.
+    What an answer may still call off waits for `settle_us`.
     """
 
     rules: RuleBook
     routes: RouteTable
     zones: Mapping[str, tzinfo] = field(default_factory=dict)
     shared_numbers: frozenset[str] = frozenset()
+    settle_us: int = 10 * SECOND_US
+
+    def zone(self, route: str) -> tzinfo:
+        """Return the time zone that a route's people live in."""
+        return self.zones.get(route, UTC)
 
 
-def message_id(event: CallEvent) -> str:
-    """Return the errand's id at the sender: from the event alone, so that a retry has the same."""
-    digest = hashlib.sha256(f"{event.source}\0{event.event_id}".encode()).hexdigest()
-    return f"aventa-{digest[:32]}"
+def message_id(event: CallEvent, rule: str = "") -> str:
+    """Return an errand's id at the sender: from the event alone, so that a retry has the same.
+
+    What a rule sends beside the call's errand has one of its own.
+    """
+    parts = [event.source, event.event_id, *([rule] if rule else [])]
+    return f"aventa-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:32]}"
 
 
-def consider(event: CallEvent, span: Span, guide: Guide) -> Asked:
-    """Return what the rules want of an event, given the call as it is known."""
-    rule = guide.rules.find(event.type)
-    if rule is None or Action.IGNORE in rule.do:
-        return Asked(frozenset())
-    route = guide.routes.named(event.route)
-    errand = None
-    if Action.CREATE_ERRAND in rule.do:
-        errand = _errand(event, span, rule, route, guide)
-    return Asked(rule.do, errand, route.agent)
-
-
-def _errand(event: CallEvent, span: Span, rule: Rule, route: Route, guide: Guide) -> NewErrand:
-    agent = event.agent or route.agent
-    number = event.caller.msisdn or span.recall("caller")
-    is_withheld = not number and event.caller.status is NumberStatus.WITHHELD
-    identity = message_id(event)
-    name = (
-        event.caller_name
-        or span.recall("caller_name")
-        or (f"+{number}" if number else "")
-        or ("" if is_withheld else event.caller_text)
-        or "Anonymous"
+def errand(facts: Facts, rule: Rule, route: Route, rules: RuleBook) -> NewErrand:
+    """Return the errand that a rule makes of an event; with `answer`, one that is answered."""
+    agent = facts.event.agent or route.agent
+    made = plain_errand(facts, message_id(facts.event), rules.write(rule, facts.values))
+    return NewErrand(
+        message_id=made.message_id,
+        name=made.name,
+        sender=made.sender,
+        subject=made.subject,
+        body=made.body,
+        html_body=made.html_body,
+        attachments=facts.event.attachments,
+        extradata=(facts.event.extra or None) if agent else made.extradata,
+        integration=_integration(facts, agent) if agent else None,
+        cuid=made.cuid,
+        answer=_closing(rule.answer, rules, facts) if rule.closes_errand else None,
     )
-    zone = guide.zones.get(route.name, UTC)
-    texts = guide.rules.write(rule, _values(event, span, name, number, zone))
+
+
+def plain_errand(facts: Facts, identity: str, words: Words) -> NewErrand:
+    """Return an errand from the caller that is no call: what is known of it is in `extradata`."""
     line = marker(identity)
     return NewErrand(
         message_id=identity,
-        name=name,
-        sender=f"+{number}" if number else _anonymous(event),
-        subject=texts.subject,
-        body=f"{texts.body.rstrip()}\n\n{line}",
-        html_body=f"{texts.html_body.rstrip()}\n<p>{line}</p>" if texts.html_body else "",
-        attachments=event.attachments,
-        extradata=_extradata(event, span, agent),
-        integration=_integration(event, span, agent) if agent else None,
-        cuid="" if is_withheld else (event.cuid or span.recall("cuid")),
+        name=facts.name,
+        sender=f"+{facts.number}" if facts.number else _anonymous(facts.event),
+        subject=words.subject,
+        body=f"{words.body.rstrip()}\n\n{line}",
+        html_body=f"{words.html_body.rstrip()}\n<p>{line}</p>" if words.html_body else "",
+        extradata=_extradata(facts) or None,
+        cuid="" if facts.is_withheld else facts.said("cuid"),
     )
 
 
@@ -83,86 +84,69 @@ def _anonymous(event: CallEvent) -> str:
     return f"anonymous-{hashlib.sha256(parts.encode()).hexdigest()[:16]}"
 
 
-def _said(event: CallEvent, span: Span, name: str) -> str:
-    value: str = getattr(event, name)
-    return value or span.recall(name)
-
-
-def _integration(event: CallEvent, span: Span, agent: Agent) -> Integration:
-    return Integration(
-        reference_id=event.call_reference,
-        agent=agent,
-        dest_number=_said(event, span, "dest_msisdn"),
-        queue_name=_said(event, span, "queue_name"),
-        queue_number=_said(event, span, "queue_number"),
-        link=_said(event, span, "link"),
-        paging_number=_said(event, span, "paging_number"),
-        paging_name=_said(event, span, "paging_name"),
-        comment=_said(event, span, "comment"),
-        call_reason=_said(event, span, "call_reason"),
-        appointment_timestamp=_said(event, span, "appointment_timestamp"),
+def _closing(answer: Answer | None, rules: RuleBook, facts: Facts) -> ClosingAnswer | None:
+    if answer is None:
+        return None
+    words = rules.write_answer(answer, facts.values)
+    return ClosingAnswer(
+        user_type=answer.user_type,
+        user_id=answer.user_id,
+        subject=words.subject,
+        body=words.body,
+        html_body=words.html_body,
     )
 
 
-def _extradata(event: CallEvent, span: Span, agent: Agent | None) -> dict[str, Any] | None:
-    """Return the event's further keys, and without an agent what is known of the call too."""
-    if agent is not None:
-        return event.extra or None
+def _integration(facts: Facts, agent: Agent) -> Integration:
+    return Integration(
+        reference_id=facts.event.call_reference,
+        agent=agent,
+        dest_number=facts.said("dest_msisdn"),
+        queue_name=facts.said("queue_name"),
+        queue_number=facts.said("queue_number"),
+        link=facts.said("link"),
+        paging_number=facts.said("paging_number"),
+        paging_name=facts.said("paging_name"),
+        comment=facts.said("comment"),
+        call_reason=facts.said("call_reason"),
+        appointment_timestamp=facts.said("appointment_timestamp"),
+    )
+
+
+def _extradata(facts: Facts) -> dict[str, Any]:
+    """Return the event's further keys, and what is known of the call."""
     of_call = {
-        "referenceId": event.call_reference,
-        "destNumber": _said(event, span, "dest_msisdn"),
-        "queueName": _said(event, span, "queue_name"),
-        "queueNumber": _said(event, span, "queue_number"),
-        "link": _said(event, span, "link"),
-        "pagingNumber": _said(event, span, "paging_number"),
-        "pagingName": _said(event, span, "paging_name"),
-        "comment": _said(event, span, "comment"),
-        "callReason": _said(event, span, "call_reason"),
-        "appointmentTimestamp": _said(event, span, "appointment_timestamp"),
+        "referenceId": facts.event.call_reference,
+        "destNumber": facts.said("dest_msisdn"),
+        "queueName": facts.said("queue_name"),
+        "queueNumber": facts.said("queue_number"),
+        "link": facts.said("link"),
+        "pagingNumber": facts.said("paging_number"),
+        "pagingName": facts.said("paging_name"),
+        "comment": facts.said("comment"),
+        "callReason": facts.said("call_reason"),
+        "appointmentTimestamp": facts.said("appointment_timestamp"),
     }
-    return {**event.extra, **{key: value for key, value in of_call.items() if value}}
+    return {**facts.event.extra, **{key: value for key, value in of_call.items() if value}}
 
 
-def _values(
-    event: CallEvent, span: Span, name: str, number: str, zone: tzinfo
-) -> Mapping[str, Any]:
-    moment = datetime.fromtimestamp(event.occurred_us // 1_000_000, tz=zone)
-    return {
-        "what": WHAT[event.type],
-        "caller": name,
-        "number": f"+{number}" if number else event.caller_text,
-        "queue": _said(event, span, "queue_name"),
-        "queue_number": _said(event, span, "queue_number"),
-        "called": _said(event, span, "dest_msisdn"),
-        "time": moment.strftime("%Y-%m-%d %H:%M:%S %Z"),
-        "reason": _said(event, span, "call_reason"),
-        "comment": _said(event, span, "comment"),
-        "link": _said(event, span, "link"),
-        "reference": event.call_reference,
-        "cuid": _said(event, span, "cuid"),
-        "type": event.type.value,
-        "extra": event.extra,
-    }
+def claim(facts: Facts, route: Route, shared_numbers: frozenset[str]) -> Claim | None:
+    """Return what is said of the caller; None where it identifies nobody.
 
-
-def claim(event: CallEvent, guide: Guide) -> Claim | None:
-    """Return what an event says of its caller, if a rule wants it kept and it can be used.
-
-    Without a valid number there is no card, unless a `cuid` or other channels are known.
+    What an event leaves out (number, cuid, name) its call may have told before: the caller is the
+    same. Without a valid number there is no card, unless a `cuid` or other channels are known. A
+    shared number identifies nobody, and custom fields alone say nothing of who it is.
     """
-    rule = guide.rules.find(event.type)
-    if rule is None or Action.UPSERT_CONTACT not in rule.do:
-        return None
-    route = guide.routes.named(event.route)
-    own = (event.caller.plus,) if event.caller.status is NumberStatus.VALID else ()
+    event = facts.event
+    own = (f"+{facts.number}",) if facts.number else ()
     voice = tuple(
         number
         for number in dict.fromkeys((*own, *event.contact.voice))
-        if number not in guide.shared_numbers
+        if number not in shared_numbers
     )
     card = Card(
-        name=event.caller_name,
-        cuid=event.cuid,
+        name=facts.said("caller_name"),
+        cuid=facts.said("cuid"),
         voice=voice,
         email=event.contact.email,
         facebook=event.contact.facebook,
@@ -171,5 +155,4 @@ def claim(event: CallEvent, guide: Guide) -> Claim | None:
         custom=event.contact.custom,
     )
     said = Claim(scope=route.scope, route=route.name, at_us=event.occurred_us, card=card)
-    # Custom fields alone say nothing of who it is.
     return said if said.identifiers() else None

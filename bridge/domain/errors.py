@@ -7,7 +7,10 @@
       - `StoreBroken`: nor later by this process, which has to end and be started again
     - `StoreUnusable`: the store can't keep the promise (wrong mode, path or engine, damage)
       - `StoreTooNew`: a newer release has migrated this store
-  - `InvalidTemplate`: a rule's text can't be rendered
+  - `InvalidRule`: a rule can't be used as it is written
+    - `InvalidTemplate`: one of its texts can't be rendered
+    - `InvalidExpression`: its condition can't be evaluated
+    - `InvalidHours`: an entry is no hours of the week
 """
 
 from dataclasses import dataclass
@@ -40,8 +43,20 @@ class InvalidEvent(BridgeError):  # noqa: N818 - the field's own term; every err
         self.event_type = event_type
 
 
-class InvalidTemplate(BridgeError):  # noqa: N818 - as above
-    """A rule's subject, body or html_body can't be rendered."""
+class InvalidRule(BridgeError):  # noqa: N818 - as above
+    """A rule can't be used as it is written; the message says why, and what would be right."""
+
+
+class InvalidTemplate(InvalidRule):
+    """One of a rule's texts can't be rendered."""
+
+
+class InvalidExpression(InvalidRule):
+    """A rule's JMESPath expression can't be evaluated."""
+
+
+class InvalidHours(InvalidRule):
+    """An entry is no hours of the week."""
 
 
 class StoreError(BridgeError):

@@ -13,6 +13,18 @@ from bridge.domain.events import Agent
 from bridge.domain.msisdn import BareDigits, NumberStatus, PhoneNumber, read_number
 
 DEFAULT_ROUTE: Final = "default"
+# No route of the settings may have a colon in its name.
+_OUTLET: Final = "watemplate:"
+
+
+def outlet_name(rule: str) -> str:
+    """Return the name of the route by which a rule's messages leave."""
+    return f"{_OUTLET}{rule}"
+
+
+def is_outlet(name: str) -> bool:
+    """Say whether a route is one that messages leave by."""
+    return name.startswith(_OUTLET)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +75,14 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class RouteTable:
-    """All routes in the order of the settings, and the one for what none of them serves."""
+    """All routes in the order of the settings, and the one for what none of them serves.
+
+    `outlets` serve no call: what rules send beside its errand leaves by them.
+    """
 
     routes: Sequence[Route]
     default: Route
+    outlets: Sequence[Route] = ()
 
     def pick(self, queue_name: str, queue_number: str, dest_number: str) -> Route:
         """Return the first route that serves the call."""
@@ -77,11 +93,11 @@ class RouteTable:
 
     def named(self, name: str) -> Route:
         """Return the route of that name; the default where it is gone from the settings."""
-        for route in self.routes:
+        for route in (*self.routes, *self.outlets):
             if route.name == name:
                 return route
         return self.default
 
     def all(self) -> tuple[Route, ...]:
-        """Return every route, the default last."""
-        return (*self.routes, self.default)
+        """Return every route, the default last but for the outlets."""
+        return (*self.routes, self.default, *self.outlets)

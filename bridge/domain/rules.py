@@ -3,16 +3,21 @@
 The default rules are the contract's section 5, written in the same language as a site's own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from jinja2 import StrictUndefined, Template
-from jinja2.sandbox import SandboxedEnvironment
-
+from bridge.domain.conditions import ALWAYS, When
 from bridge.domain.errors import InvalidTemplate
 from bridge.domain.events import EventType
+from bridge.domain.facts import Facts
+from bridge.domain.hours import Hours
+from bridge.domain.texts import Texts
+
+HOUR_US: Final = 3_600_000_000
+# The longest that somebody may be kept from getting a message again.
+NOT_WITHIN_DAYS_MAX: Final = 30
 
 
 class Action(StrEnum):
@@ -21,6 +26,8 @@ class Action(StrEnum):
     UPSERT_CONTACT = "upsert_contact"
     CREATE_ERRAND = "create_errand"
     END_ERRAND = "end_errand"
+    SEND_WATEMPLATE = "send_watemplate"
+    ANSWER = "answer"
     IGNORE = "ignore"
 
 
@@ -49,69 +56,104 @@ Recording: {{ link }}
 {%- endif %}
 """
 
-WHAT: Final[Mapping[EventType, str]] = {
-    EventType.CALL_QUEUED: "Call waiting",
-    EventType.CALL_ANSWERED: "Call",
-    EventType.CALL_TRANSFERRED: "Call transferred",
-    EventType.CALL_ENDED: "Call ended",
-    EventType.CALL_ABANDONED: "Call abandoned",
-    EventType.CALLBACK_REQUESTED: "Callback requested",
-    EventType.VOICEMAIL_LEFT: "Voicemail",
-    EventType.OUTBOUND_ANSWERED: "Outbound call",
-    EventType.OUTBOUND_ENDED: "Outbound call ended",
-    EventType.AGENT_AVAILABLE: "Agent available",
-    EventType.AGENT_UNAVAILABLE: "Agent unavailable",
-}
 
-# Names that a template may use, with values as an event might have them: every template is
-# rendered with them once at the start, so that a broken one stops the start and not a call.
-TEMPLATE_EXAMPLE: Final[Mapping[str, Any]] = {
-    "what": "Call",
-    "caller": "Ada",
-    "number": "+60123456789",
-    "queue": "EHS",
-    "queue_number": "123",
-    "called": "60374571234",
-    "time": "2026-03-01 09:30:00 UTC",
-    "reason": "reschedule appointment",
-    "comment": "internal comment",
-    "link": "https://pbx.example/rec/1",
-    "reference": "1",
-    "cuid": "5462-13-6485",
-    "type": "call.answered",
-    "extra": {},
-}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The answer that a closed errand is made with; the texts are templates, and may be empty.
+
+    `user_type` and `user_id` are those of the user in Cention who counts as having answered.
+    """
+
+    user_type: str
+    user_id: str
+    subject: str = ""
+    body: str = ""
+    html_body: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A WhatsApp template that a rule sends.
+
+    `params` are the vendor's list of objects, their values templates. `outlet` names the route
+    that holds the token of the WhatsApp channel. After `valid_for_us` from the event it is of no
+    use any more; a person gets it once in `not_within_us`; in `quiet` hours it waits.
+    """
+
+    elementname: str
+    namespace: str
+    params: tuple[Mapping[str, str], ...] = ()
+    user_type: str
+    user_id: str
+    outlet: str
+    valid_for_us: int = 2 * HOUR_US
+    not_within_us: int = 24 * HOUR_US
+    quiet: Hours | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """On these events, do this; the texts are Jinja2 templates."""
+    """On these events, when that holds, do this; the texts are Jinja2 templates."""
 
+    name: str = ""
     on: frozenset[EventType]
     do: frozenset[Action]
+    when: When = ALWAYS
     subject: str = DEFAULT_SUBJECT
     body: str = DEFAULT_BODY
     html_body: str = ""
+    answer: Answer | None = None
+    message: Message | None = None
+
+    @property
+    def makes_errand(self) -> bool:
+        """Whether the call gets its errand by it, answered already or not."""
+        return not self.do.isdisjoint({Action.CREATE_ERRAND, Action.ANSWER})
+
+    @property
+    def closes_errand(self) -> bool:
+        """Whether that errand is answered from the start."""
+        return Action.ANSWER in self.do
+
+    def templates(self) -> Iterator[tuple[str, str, bool]]:
+        """Yield the place of each text in the settings, the text, and whether it is HTML."""
+        yield "subject", self.subject, False
+        yield "body", self.body, False
+        yield "html_body", self.html_body, True
+        if self.answer is not None:
+            yield "answer.subject", self.answer.subject, False
+            yield "answer.body", self.answer.body, False
+            yield "answer.html_body", self.answer.html_body, True
+        if self.message is not None:
+            for number, param in enumerate(self.message.params):
+                for key, text in param.items():
+                    yield f"watemplate.params.{number}.{key}", text, False
 
 
-def _default(do: tuple[Action, ...], *on: EventType) -> Rule:
-    return Rule(on=frozenset(on), do=frozenset(do))
+def _default(name: str, do: tuple[Action, ...], *on: EventType) -> Rule:
+    return Rule(name=name, on=frozenset(on), do=frozenset(do))
 
 
 DEFAULT_RULES: Final = (
-    _default((Action.UPSERT_CONTACT,), EventType.CALL_QUEUED, EventType.CALL_ABANDONED),
     _default(
+        "default-waiting",
+        (Action.UPSERT_CONTACT,),
+        EventType.CALL_QUEUED,
+        EventType.CALL_ABANDONED,
+    ),
+    _default(
+        "default-errand",
         (Action.UPSERT_CONTACT, Action.CREATE_ERRAND),
         EventType.CALL_ANSWERED,
         EventType.CALLBACK_REQUESTED,
         EventType.VOICEMAIL_LEFT,
     ),
-    _default((Action.END_ERRAND,), EventType.CALL_ENDED, EventType.OUTBOUND_ENDED),
+    _default("default-end", (Action.END_ERRAND,), EventType.CALL_ENDED, EventType.OUTBOUND_ENDED),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Texts:
+class Words:
     """What an errand says."""
 
     subject: str
@@ -123,11 +165,13 @@ class Texts:
 class RuleBook:
     """The rules in force, with their templates compiled.
 
-    The first rule of which `on` has an event's type says what the event does; none: nothing.
+    The first rule of which `on` has an event's type, and of which the conditions hold, says what
+    the event does; none: nothing.
     """
 
     rules: tuple[Rule, ...] = DEFAULT_RULES
-    _templates: dict[tuple[str, bool], Template] = field(default_factory=dict, init=False)
+    _texts: Texts = field(default_factory=Texts, init=False)
+    _by_type: dict[EventType, tuple[Rule, ...]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         """Compile every template and try it.
@@ -135,48 +179,64 @@ class RuleBook:
         Raises:
             InvalidTemplate: one can't be compiled, or names what no event has.
         """
-        plain = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=False)
-        html = SandboxedEnvironment(undefined=StrictUndefined, autoescape=True)
+        self._texts.add(DEFAULT_SUBJECT)
+        self._texts.add(DEFAULT_BODY)
         for number, rule in enumerate(self.rules):
-            for name, text in (
-                ("subject", rule.subject),
-                ("body", rule.body),
-                ("html_body", rule.html_body),
-            ):
-                is_html = name == "html_body"
+            for place, text, is_html in rule.templates():
                 try:
-                    template = (html if is_html else plain).from_string(text)
-                    template.render(TEMPLATE_EXAMPLE)
-                except Exception as error:  # noqa: BLE001 - a site's template may raise anything
-                    raise InvalidTemplate(f"rules.{number}.{name}: {error}") from None
-                self._templates[text, is_html] = template
+                    self._texts.add(text, is_html=is_html)
+                except InvalidTemplate as error:
+                    raise InvalidTemplate(f"rules.{number}.{place}: {error}") from None
+        self._by_type = {
+            kind: tuple(rule for rule in self.rules if kind in rule.on) for kind in EventType
+        }
 
-    def find(self, event_type: EventType) -> Rule | None:
-        """Return the rule for events of this type."""
-        for rule in self.rules:
-            if event_type in rule.on:
+    def find(self, facts: Facts) -> Rule | None:
+        """Return the rule for an event."""
+        for rule in self._by_type[facts.event.type]:
+            if rule.when.holds(facts):
                 return rule
         return None
 
-    def write(self, rule: Rule, values: Mapping[str, Any]) -> Texts:
+    def write(self, rule: Rule, values: Mapping[str, Any]) -> Words:
         """Fill in a rule's texts. A template that fails on an odd value gives its default text.
 
         An errand with plain words is better than none, so nothing is raised here.
         """
-        return Texts(
-            subject=" ".join(self._render(rule.subject, DEFAULT_SUBJECT, values).split()),
-            body=self._render(rule.body, DEFAULT_BODY, values),
-            html_body=self._render(rule.html_body, "", values, is_html=True),
+        subject = self._filled(rule.subject, DEFAULT_SUBJECT, values)
+        return Words(
+            subject=_on_one_line(subject),
+            body=self._filled(rule.body, DEFAULT_BODY, values),
+            html_body=self._texts.fill(rule.html_body, values, is_html=True) or "",
         )
 
-    def _render(
-        self, text: str, fallback: str, values: Mapping[str, Any], *, is_html: bool = False
-    ) -> str:
-        if not text:
-            return ""
-        try:
-            return self._templates[text, is_html].render(values)
-        except Exception:  # noqa: BLE001 - a site's own template may raise anything
-            if text == fallback or not fallback:
-                return ""
-            return SandboxedEnvironment().from_string(fallback).render(values)
+    def write_answer(self, answer: Answer, values: Mapping[str, Any]) -> Words:
+        """Fill in the texts of an answer; one that fails on an odd value is left out."""
+        return Words(
+            subject=_on_one_line(self._texts.fill(answer.subject, values) or ""),
+            body=self._texts.fill(answer.body, values) or "",
+            html_body=self._texts.fill(answer.html_body, values, is_html=True) or "",
+        )
+
+    def write_params(
+        self, message: Message, values: Mapping[str, Any]
+    ) -> tuple[dict[str, str], ...] | None:
+        """Fill in what goes into a WhatsApp template's gaps; None: one fails on an odd value.
+
+        A message with a hole in it is worse than none.
+        """
+        filled: list[dict[str, str]] = []
+        for param in message.params:
+            texts = {key: self._texts.fill(text, values) for key, text in param.items()}
+            if any(text is None for text in texts.values()):
+                return None
+            filled.append({key: text or "" for key, text in texts.items()})
+        return tuple(filled)
+
+    def _filled(self, text: str, fallback: str, values: Mapping[str, Any]) -> str:
+        filled = self._texts.fill(text, values)
+        return filled if filled is not None else self._texts.fill(fallback, values) or ""
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -27,6 +27,7 @@ _REMEMBERED: Final = (
     "comment",
     "call_reason",
     "appointment_timestamp",
+    "route",
 )
 
 
@@ -57,7 +58,8 @@ def _earlier(one: int | None, other: int | None) -> int | None:
 class Creation:
     """An errand that an event asked for.
 
-    `draft` is there until it is emitted; `end` is the last end that was.
+    `draft` is there until it is emitted; `end` is the last end that was. One that `is_closed` is
+    answered from the start, and needs none.
     """
 
     message_id: str
@@ -68,6 +70,19 @@ class Creation:
     draft: NewErrand | None = None
     end: EndErrand | None = None
     end_is_skipped: bool = False
+    is_closed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noted:
+    """A message that a rule has sent, or would have, in this call: it does so once.
+
+    An answer calls off one that `is_of_no_answer`.
+    """
+
+    rule: str
+    key: str
+    is_of_no_answer: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +101,7 @@ class Span:
     agent: Mark | None = None
     known: Mapping[str, Mark] = field(default_factory=dict)
     creations: tuple[Creation, ...] = ()
+    notices: tuple[Noted, ...] = ()
     is_counted: bool = False
     is_stale: bool = False
 
@@ -141,6 +157,7 @@ def merged(spans: list[Span], at_us: int) -> Span:
             agent=later(first.agent, other.agent),
             known=known,
             creations=first.creations + other.creations,
+            notices=first.notices + other.notices,
             is_counted=first.is_counted or other.is_counted,
             is_stale=first.is_stale and other.is_stale,
         )

@@ -18,7 +18,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from bridge import __version__
-from bridge.domain.deliveries import Kind
+from bridge.domain.deliveries import Kind, Unsent
 from bridge.domain.outcomes import Reply
 
 _FAST: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -110,6 +110,14 @@ class BridgeMetrics:
             "Ends not sent, since Cention needs an agent for them.",
             registry=self.registry,
         )
+        self._unsent = Counter(
+            "bridge_watemplates_unsent",
+            "WhatsApp templates that a rule would send and that were not sent, by why.",
+            ["reason"],
+            registry=self.registry,
+        )
+        for reason in Unsent:
+            self._unsent.labels(reason.value)
         self._commit = Histogram(
             "bridge_store_commit_seconds",
             "Time of one shared commit.",
@@ -183,6 +191,10 @@ class BridgeMetrics:
     def end_skipped(self, count: int) -> None:
         """Count ends that were not sent."""
         self._skipped.inc(count)
+
+    def unsent(self, reason: Unsent) -> None:
+        """Count a WhatsApp template that was not sent, by why."""
+        self._unsent.labels(reason.value).inc()
 
     def delivery(self, kind: Kind, outcome: str) -> None:
         """Count an attempt by what came of it."""

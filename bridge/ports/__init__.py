@@ -4,10 +4,10 @@ Time, randomness, the store, the network, metrics and logs come in through these
 day of calls can run on a virtual clock, and a test can put a real or a broken one in.
 """
 
+from bridge.domain.calls import CallKey
 from bridge.ports.network import Reader, Report, Sender
 from bridge.ports.records import (
     Attempt,
-    CallKey,
     Claim,
     Entry,
     EventKey,
@@ -15,9 +15,11 @@ from bridge.ports.records import (
     Order,
     Parcel,
     Pause,
+    Quarrel,
     Refusal,
     Settlement,
     Sighting,
+    Telling,
     ThreadRow,
 )
 from bridge.ports.store import Handler, ItemT, ResultT, Transaction, Writer
@@ -39,6 +41,7 @@ __all__ = [
     "Order",
     "Parcel",
     "Pause",
+    "Quarrel",
     "Reader",
     "Refusal",
     "Report",
@@ -46,6 +49,7 @@ __all__ = [
     "Sender",
     "Settlement",
     "Sighting",
+    "Telling",
     "ThreadRow",
     "Transaction",
     "Writer",

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-from bridge.domain.calls import Thread
-from bridge.domain.contacts import Card
+from bridge.domain.calls import CallKey, Thread
+from bridge.domain.contacts import Card, Key
 from bridge.domain.deliveries import Draft, EndErrand, Kind, NewErrand, State, Tier
 
 EventKey = tuple[str, str]
-CallKey = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +149,30 @@ class Sighting:
 
     errand_id: int
     marker: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quarrel:
+    """Something that is said to be one person's, and is another's; see `domain.contacts.Dispute`.
+
+    `decided` is the policy that it was decided by.
+    """
+
+    key: Key
+    owner: str
+    claimant: str
+    decided: str
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telling:
+    """Somebody is sent a message: `whom` is a mark that tells nobody who, `key` the delivery's."""
+
+    whom: str
+    template: str
+    key: str
+    at_us: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,11 +3,10 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol, TypeVar
 
-from bridge.domain.calls import Thread
+from bridge.domain.calls import CallKey, Thread
 from bridge.domain.contacts import Key, Person
 from bridge.ports.records import (
     Attempt,
-    CallKey,
     Claim,
     Entry,
     EventKey,
@@ -15,9 +14,11 @@ from bridge.ports.records import (
     Order,
     Parcel,
     Pause,
+    Quarrel,
     Refusal,
     Settlement,
     Sighting,
+    Telling,
     ThreadRow,
 )
 
@@ -67,6 +68,29 @@ class Transaction(Protocol):
         """Keep people in their new form, and note the keys that are theirs."""
         ...
 
+    def note_quarrels(self, quarrels: Sequence[Quarrel]) -> None:
+        """Note what two people are said to have; again is counted, and told with the last time."""
+        ...
+
+    def told(self, whom: Collection[str]) -> dict[tuple[str, str], int]:
+        """Return when each of these was last sent which message, by mark and template."""
+        ...
+
+    def tell(self, tellings: Sequence[Telling]) -> None:
+        """Note who is sent which message."""
+        ...
+
+    def call_off(self, keys: Collection[str], why: str, now_us: int) -> int:
+        """Give up messages that have not left; return how many.
+
+        Whom they were for has not been told, then.
+        """
+        ...
+
+    def expire(self, now_us: int, limit: int) -> int:
+        """Give up messages whose time is over, `limit` at most, as `call_off`; return how many."""
+        ...
+
     def want_cards(self, people: Sequence[Person], accepted_us: int) -> None:
         """See to it that a contact card leaves for each of these people."""
         ...
@@ -111,7 +135,10 @@ class Transaction(Protocol):
         ...
 
     def adopt(self, routes: Collection[str], default: str) -> int:
-        """Give what waits at a route that is none of these to the default; return how many."""
+        """Give what waits at a route that is none of these to the default; return how many.
+
+        A message stays where it is: nobody else has the token of its channel.
+        """
         ...
 
     def sending(self) -> list[Parcel]:
@@ -183,7 +210,8 @@ class Transaction(Protocol):
         `horizons` holds, in microseconds since 1970, before when these go: `payload`, the content
         of events and of what was delivered; `journal`, both themselves, with what was tried and
         read; `calls`, those without an open errand, and what was said in the others; `callbacks`,
-        the others; `quarantine`, what was refused. What waits, for Cention or for a person, stays.
+        the others; `told`, who was sent which message; `people`, who quarrelled over what;
+        `quarantine`, what was refused. What waits, for Cention or for a person, stays.
         """
         ...
 

@@ -3,7 +3,7 @@
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from bridge.domain.deliveries import Kind
+from bridge.domain.deliveries import Kind, Unsent
 from bridge.domain.outcomes import Reply
 
 
@@ -92,6 +92,10 @@ class Meter(Protocol):
 
     def end_skipped(self, count: int) -> None:
         """Count ends that Cention could not understand, for want of an agent."""
+        ...
+
+    def unsent(self, reason: Unsent) -> None:
+        """Count a WhatsApp template that was not sent, by why."""
         ...
 
     def delivery(self, kind: Kind, outcome: str) -> None:

@@ -163,7 +163,7 @@ class Claims:
                 written.append(parcel)
                 continue
             person = people.get(parcel.person)
-            card = person.missing(now_us, self.policy.refresh_us) if person else Card()
+            card = self.policy.missing(person, now_us) if person else Card()
             if card:
                 written.append(replace(parcel, payload=card))
             else:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
-from bridge.domain.contacts import Card
+from bridge.domain.contacts import Card, Person
 from bridge.domain.deliveries import Kind, State
 from bridge.domain.outcomes import Reply, Ruling, Verdict, is_in_order
 from bridge.domain.retry import RetryPolicy
@@ -42,12 +42,20 @@ _OUTCOMES: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DispatchPolicy:
-    """What a site has decided about delivery. `refresh_us`: how long a card is believed."""
+    """What a site has decided about delivery.
+
+    `refresh_us` is how long a card is believed; `shared_numbers` (with plus) go on none.
+    """
 
     in_doubt: InDoubtPolicy = "resend"
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     in_flight_max: int = 32
     refresh_us: int = 30 * 86_400_000_000
+    shared_numbers: frozenset[str] = frozenset()
+
+    def missing(self, person: Person, now_us: int) -> Card:
+        """Return what Cention lacks of somebody."""
+        return person.missing(now_us, self.refresh_us, self.shared_numbers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,9 +252,11 @@ class Recorder:
         if person is None or not isinstance(parcel.payload, Card):
             return "", settlement
         outcome = "updated" if person.confirmed else "created"
-        after = person.acknowledged(parcel.payload, result.reply.remote_id, now_us)
+        after = person.acknowledged(
+            parcel.payload, result.reply.remote_id, now_us, self.policy.shared_numbers
+        )
         tx.save_people([after], [])
-        if after.missing(now_us, self.policy.refresh_us):
+        if self.policy.missing(after, now_us):
             settlement = Settlement(
                 id=parcel.id, state=State.READY, due_us=now_us, attempts=0, remote_id=""
             )

@@ -4,13 +4,18 @@ And where somebody sets the machine's clock, what waits moves along with it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from bridge.domain.calls import CallPolicy, Lapsed, lapse
+from bridge.domain.considering import abandonment
+from bridge.domain.deliveries import Unsent
 from bridge.domain.errors import StoreUnavailable
-from bridge.ports import CallKey, Clock, Log, Meter, ThreadRow, Transaction, Writer
+from bridge.domain.rules import NOT_WITHIN_DAYS_MAX
+from bridge.ports import CallKey, Clock, Gate, Log, Meter, ThreadRow, Transaction, Writer
+from bridge.services.folding import Effect, Folder, Happening
+from bridge.services.ingest import count_effect
 
 HOUR_US: Final = 3_600_000_000
 EVERY_S: Final = 1.0
@@ -57,7 +62,16 @@ class Retention:
             "callbacks": now_us - max(calls_us, CALLBACK_DAYS * 24 * HOUR_US),
             "quarantine": now_us - self.quarantine_days * 24 * HOUR_US,
             "people": now_us - people_days * 24 * HOUR_US,
+            "told": now_us - (NOT_WITHIN_DAYS_MAX + 1) * 24 * HOUR_US,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class _Closed:
+    """What became of the calls whose timer had run out, and what that has set going."""
+
+    lapsed: Sequence[Lapsed] = ()
+    effects: Sequence[Effect] = ()
 
 
 @dataclass(slots=True)
@@ -72,9 +86,22 @@ class Upkeep:
     """Looks after what no event looks after."""
 
     def __init__(
-        self, *, writer: Writer, clock: Clock, meter: Meter, log: Log, retention: Retention
+        self,
+        *,
+        writer: Writer,
+        clock: Clock,
+        meter: Meter,
+        log: Log,
+        retention: Retention,
+        folder: Folder,
+        on_work: Callable[[Iterable[Gate]], None],
     ) -> None:
-        """Stand on these ports. `retention` can be replaced while running."""
+        """Stand on these ports. `retention` can be replaced while running.
+
+        `folder` folds what nobody told into its call; `on_work` is told what that sets going.
+        """
+        self._folder = folder
+        self._on_work = on_work
         self._writer = writer
         self._clock = clock
         self._meter = meter
@@ -87,7 +114,9 @@ class Upkeep:
     async def run(self) -> None:
         """Work until cancelled; however much there is to remove, timers and clock are kept."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._repeat(EVERY_S, self.follow_clock, self.close_calls))
+            group.create_task(
+                self._repeat(EVERY_S, self.follow_clock, self.close_calls, self.expire)
+            )
             group.create_task(self._repeat(PURGE_EVERY_S, self.archive, self.purge))
 
     async def _repeat(self, every_s: float, *works: Callable[[], Awaitable[None]]) -> None:
@@ -141,17 +170,33 @@ class Upkeep:
         return moved
 
     async def close_calls(self) -> None:
-        """Close the calls whose timer has run out."""
+        """Close the calls whose timer has run out.
+
+        One that ended without an answer counts as abandoned: where no event says so, it does what
+        the rules want of one that does.
+        """
         while True:
-            lapsed = await self._writer.submit(self._lapse, None)
+            closed = await self._writer.submit(self._close, None)
             for name, count in (
-                ("abandoned", sum(one.abandoned for one in lapsed)),
-                ("stale", sum(one.stale for one in lapsed)),
+                ("abandoned", sum(one.abandoned for one in closed.lapsed)),
+                ("stale", sum(one.stale for one in closed.lapsed)),
             ):
                 for _ in range(count):
                     self._meter.call(name)
-            if len(lapsed) < _TIMERS_MAX:
+            gates: set[Gate] = set()
+            for effect in closed.effects:
+                count_effect(self._meter, effect)
+                gates |= effect.gates
+            if gates:
+                self._on_work(gates)
+            if len(closed.lapsed) < _TIMERS_MAX:
                 return
+
+    async def expire(self) -> None:
+        """Give up the messages whose time is over."""
+        while count := await self._writer.submit(self._expire, None):
+            for _ in range(count):
+                self._meter.unsent(Unsent.EXPIRED)
 
     async def archive(self) -> None:
         """Move what was delivered a while ago out of the way, a little at a time."""
@@ -168,11 +213,11 @@ class Upkeep:
             await self._clock.sleep(0)
         self._last_person = await self._writer.submit(self._purge_people, self._last_person)
 
-    def _lapse(self, tx: Transaction, items: Sequence[None]) -> list[list[Lapsed]]:
-        threads = tx.due_threads(self._clock.now_us(), _TIMERS_MAX)
+    def _close(self, tx: Transaction, items: Sequence[None]) -> list[_Closed]:
         now_us, policy = self._clock.now_us(), self.retention.calls
         lapsed: dict[CallKey, Lapsed] = {
-            key: lapse(thread, policy, now_us) for key, thread in threads.items()
+            key: lapse(thread, policy, now_us)
+            for key, thread in tx.due_threads(now_us, _TIMERS_MAX).items()
         }
         tx.save_threads(
             [
@@ -180,7 +225,17 @@ class Upkeep:
                 for key, one in lapsed.items()
             ]
         )
-        return [list(lapsed.values()), *([] for _ in items[1:])]
+        routes = self._folder.policy.guide.routes
+        untold = [
+            Happening(abandonment(key, span, routes), now_us)
+            for key, one in lapsed.items()
+            for span in one.untold
+        ]
+        effects = self._folder.fold(tx, untold, now_us) if untold else []
+        return [_Closed(list(lapsed.values()), effects), *(_Closed() for _ in items[1:])]
+
+    def _expire(self, tx: Transaction, items: Sequence[None]) -> list[int]:
+        return [tx.expire(self._clock.now_us(), _ROWS_MAX) for _ in items]
 
     def _archive(self, tx: Transaction, items: Sequence[None]) -> list[int]:
         before_us = self._clock.now_us() - ARCHIVE_AFTER_US

@@ -1,36 +1,16 @@
 """What only shows when keys are looked at together: each check a small function of all settings."""
 
-from dataclasses import dataclass, field
 from typing import Final
 
-from bridge.domain.errors import InvalidTemplate
 from bridge.domain.msisdn import NumberStatus
 from bridge.domain.routes import DEFAULT_ROUTE
-from bridge.domain.rules import Action, Rule, RuleBook
+from bridge.settings.findings import READING, Findings, Mistake, no_number
 from bridge.settings.keys import KeyPath, dotted, variable
 from bridge.settings.root import Settings
+from bridge.settings.rule_checks import check_rules
 from bridge.settings.sections import RouteSettings, Section
 
-Mistake = tuple[KeyPath, str]
 _UPSTREAM_KEYS: Final = ("base_url", "workspace", "token")
-_READING: Final = (("msisdn", "default_region"), ("msisdn", "bare_digits"))
-_TEMPLATES: Final = ("subject", "body", "html_body")
-
-
-@dataclass(slots=True)
-class Findings:
-    """The mistakes so far. What hangs on a key that is `broken` anyway is not said again."""
-
-    broken: set[KeyPath]
-    mistakes: list[Mistake] = field(default_factory=list)
-
-    def add(self, path: KeyPath, text: str, *others: KeyPath) -> None:
-        """Note a mistake at a key, unless that or another that it hangs on is broken."""
-        if not any(self._is_broken(key) for key in (path, *others)):
-            self.mistakes.append((path, text))
-
-    def _is_broken(self, path: KeyPath) -> bool:
-        return any(path[: len(key)] == key for key in self.broken)
 
 
 def find_mistakes(
@@ -47,15 +27,16 @@ def find_mistakes(
     for number, route in enumerate(settings.routes):
         _check_route(settings, number, route, findings)
     _check_route_names(settings, findings)
-    _check_rules(settings, findings)
+    check_rules(settings, findings)
     _check_agents(settings, findings)
     for number, shared in enumerate(settings.contacts.shared_numbers):
         if settings.read_own_number(shared).status is not NumberStatus.VALID:
             findings.add(
                 ("contacts", "shared_numbers", number),
-                _no_number(settings.msisdn.default_region),
-                *_READING,
+                no_number(settings.msisdn.default_region),
+                *READING,
             )
+    _check_pair(settings.cention, ("cention",), ("device_id", "extension_id"), findings)
     _check_pair(settings.callbacks, ("callbacks",), ("forward_url", "forward_secret"), findings)
     _check_pair(
         settings.provision, ("provision",), ("access_key_id", "access_key_secret"), findings
@@ -115,16 +96,11 @@ def _check_route(settings: Settings, number: int, route: RouteSettings, findings
         if read.status is not NumberStatus.VALID:
             findings.add(
                 (*path, "dest_number"),
-                _no_number(region),
+                no_number(region),
                 (*path, "default_region"),
                 (*path, "bare_digits"),
-                *_READING,
+                *READING,
             )
-
-
-def _no_number(region: str | None) -> str:
-    where = f"in {region}" if region else "without msisdn.default_region"
-    return f"is no valid number {where}; use plus and country code, such as +60374571234"
 
 
 def _check_route_names(settings: Settings, findings: Findings) -> None:
@@ -138,33 +114,6 @@ def _check_route_names(settings: Settings, findings: Findings) -> None:
             findings.add(path, f"is that of {dotted(before[:2])} too; use another name", before)
         else:
             first[route.name] = number
-
-
-def _check_rules(settings: Settings, findings: Findings) -> None:
-    for number, rule in enumerate(settings.rules):
-        path: KeyPath = ("rules", number)
-        if not rule.on:
-            findings.add((*path, "on"), "is empty; name types of event, such as call.answered")
-        if not rule.do:
-            findings.add((*path, "do"), "is empty; use ignore for a rule that does nothing")
-        if Action.IGNORE in rule.do and len(set(rule.do)) > 1:
-            findings.add((*path, "do"), "has ignore beside others; ignore stands alone")
-        for key in _TEMPLATES:
-            reason = _template_error(rule.rule(), key)
-            if reason:
-                findings.add((*path, key), f"can't be filled in ({reason}); mend the template")
-
-
-def _template_error(rule: Rule, key: str) -> str:
-    """Return why one of a rule's templates can't be used, on one line; nothing if it can."""
-    texts = {key: getattr(rule, key)}
-    try:
-        RuleBook((Rule(on=rule.on, do=rule.do, **texts),))
-    except InvalidTemplate as error:
-        return " ".join(str(error).partition(": ")[2].split())
-    except (LookupError, AttributeError, RecursionError, MemoryError) as error:
-        return type(error).__name__
-    return ""
 
 
 def _check_agents(settings: Settings, findings: Findings) -> None:

@@ -68,6 +68,7 @@ def _misfit(path: KeyPath, kind: str, *, is_item: bool) -> str:
         int: "is no whole number",
         float: "is no number",
         bool: "is neither true nor false",
+        dict[str, str]: "is no table of texts",
     }.get(shape.base, "is no text")
 
 
@@ -81,6 +82,8 @@ def _right(path: KeyPath, *, is_item: bool) -> str:
         return f"write [[{name}]]" if shape.is_list else f"write [{name}]"
     if field.is_required() and field.examples and not is_item:
         return f"use for instance {field.examples[0]!r}".replace("'", '"')
+    if shape.base == dict[str, str]:
+        return 'use a list of tables, [{ name = "…" }]'
     if shape.is_list and not is_item:
         return 'use a list, ["…"]'
     if shape.base in {int, float}:

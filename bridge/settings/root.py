@@ -10,9 +10,10 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from bridge.domain.calls import HOUR_US, CallPolicy
 from bridge.domain.errands import Guide
 from bridge.domain.msisdn import NumberStatus, PhoneNumber, read_number
-from bridge.domain.routes import DEFAULT_ROUTE, Route, RouteTable
+from bridge.domain.routes import DEFAULT_ROUTE, Route, RouteTable, outlet_name
 from bridge.domain.rules import DEFAULT_RULES, RuleBook
 from bridge.domain.spans import SECOND_US
+from bridge.settings.rules import RuleSettings
 from bridge.settings.sections import (
     AdminSettings,
     AgentSettings,
@@ -30,7 +31,6 @@ from bridge.settings.sections import (
     ReportSettings,
     RetentionSettings,
     RouteSettings,
-    RuleSettings,
     StoreSettings,
     secret_text,
 )
@@ -102,31 +102,57 @@ class Settings(BaseSettings):
 
     def guide(self) -> Guide:
         """Return what the site has decided about errands, in the domain's words."""
-        return Guide(
-            rules=RuleBook((*(rule.rule() for rule in self.rules), *DEFAULT_RULES)),
-            routes=RouteTable(
-                routes=tuple(self._route(route) for route in self.routes),
-                default=Route(
-                    name=DEFAULT_ROUTE,
-                    base_url=self.cention.base_url,
-                    workspace=self.cention.workspace,
-                    region=self.msisdn.default_region,
-                    bare_digits=self.msisdn.bare_digits,
-                ),
-            ),
-            zones={
-                route.name: ZoneInfo(route.timezone)
-                for route in self.routes
-                if route.timezone is not None
-            },
-            shared_numbers=frozenset(self._shared_numbers()),
+        own_rules = (
+            rule.rule(self.read_own_number, f"rules.{number}")
+            for number, rule in enumerate(self.rules)
         )
+        timezones = {route.name: route.timezone for route in self.routes}
+        timezones[DEFAULT_ROUTE] = self.cention.timezone
+        return Guide(
+            rules=RuleBook((*own_rules, *DEFAULT_RULES)),
+            routes=self.route_table(),
+            zones={name: ZoneInfo(zone) for name, zone in timezones.items() if zone is not None},
+            shared_numbers=self.shared_numbers(),
+            settle_us=self._settle_us,
+        )
+
+    def route_table(self) -> RouteTable:
+        """Return all routes; the outlets are those by which rules' messages leave."""
+        return RouteTable(
+            routes=tuple(self._route(route) for route in self.routes),
+            default=Route(
+                name=DEFAULT_ROUTE,
+                base_url=self.cention.base_url,
+                workspace=self.cention.workspace,
+                region=self.msisdn.default_region,
+                bare_digits=self.msisdn.bare_digits,
+                agent=self.cention.agent,
+                timezone=self.cention.timezone or "UTC",
+            ),
+            outlets=tuple(
+                Route(
+                    name=outlet_name(rule.name or ""),
+                    base_url=self.cention.base_url,
+                    workspace=rule.workspace or self.cention.workspace,
+                )
+                for rule in self.rules
+                if rule.sends
+            ),
+        )
+
+    def shared_numbers(self) -> frozenset[str]:
+        """Return the numbers that identify nobody, with the plus."""
+        return frozenset(self._shared_numbers())
+
+    @property
+    def _settle_us(self) -> int:
+        return round(self.calls.settle_seconds * SECOND_US)
 
     def call_policy(self) -> CallPolicy:
         """Return when calls begin and end, in the domain's units."""
         return CallPolicy(
             reuse_after_us=round(self.calls.reuse_after_hours * HOUR_US),
-            settle_us=round(self.calls.settle_seconds * SECOND_US),
+            settle_us=self._settle_us,
             stale_after_us=round(self.calls.max_hours * HOUR_US),
             journal_us=self.retention.journal_days * 24 * HOUR_US,
         )
@@ -136,6 +162,9 @@ class Settings(BaseSettings):
         default = secret_text(self.cention.token)
         tokens = {route.name: secret_text(route.token) or default for route in self.routes}
         tokens[DEFAULT_ROUTE] = default
+        for rule in self.rules:
+            if rule.sends:
+                tokens[outlet_name(rule.name or "")] = secret_text(rule.token)
         return {name: token for name, token in tokens.items() if token}
 
     def notices(self) -> list[str]:

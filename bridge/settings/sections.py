@@ -1,13 +1,12 @@
 """The tables of the settings: every key with its default, bounds, unit and meaning."""
 
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from bridge.domain.contacts import ConflictPolicy
-from bridge.domain.events import Agent, EventType
+from bridge.domain.events import Agent
 from bridge.domain.msisdn import BareDigits
-from bridge.domain.rules import DEFAULT_BODY, DEFAULT_SUBJECT, Action, Rule
 from bridge.settings.address import Address
 from bridge.settings.values import (
     BaseUrl,
@@ -27,9 +26,6 @@ from bridge.settings.values import (
     Workspace,
 )
 
-# Strict reading would want the enumeration's member, which no file can hold.
-TypeName = Annotated[EventType, Field(strict=False)]
-ActionName = Annotated[Action, Field(strict=False)]
 InDoubtPolicy = Literal["reconcile", "resend", "hold"]
 STORE_FILE: Final = "bridge.db"
 STORE_URL: Final = f"sqlite:///var/lib/aventa-bridge/{STORE_FILE}"
@@ -95,6 +91,16 @@ class CentionSettings(Section):
     requests_per_minute: int = Field(
         950, ge=1, le=1_000_000, description="requests in any 60 s to one base URL and workspace"
     )
+    device_id: DeviceId | None = Field(None, description="device of the default agent")
+    extension_id: DeviceId | None = Field(None, description="extension of the default agent")
+    timezone: TimeZone | None = Field(
+        None, description="of the times in errands and of the hours in rules; none: UTC"
+    )
+
+    @property
+    def agent(self) -> Agent | None:
+        """The default agent, who is named where an event names none."""
+        return agent_of(self.device_id, self.extension_id)
 
 
 class MsisdnSettings(Section):
@@ -128,38 +134,14 @@ class RouteSettings(Section):
     )
     queue_name: Label | None = Field(None, description="queue, where an event names none")
     queue_number: Label | None = Field(None, description="number of it, where an event has none")
-    timezone: TimeZone | None = Field(None, description="of the times in errands; none: UTC")
+    timezone: TimeZone | None = Field(
+        None, description="of the times in errands and of the hours in rules; none: UTC"
+    )
 
     @property
     def agent(self) -> Agent | None:
         """The default agent, who is named where an event names none."""
-        if self.device_id is None or self.extension_id is None:
-            return None
-        return Agent(self.device_id, self.extension_id)
-
-
-class RuleSettings(Section):
-    """One of `[[rules]]`: what events of these types do. They come before the default rules."""
-
-    on: tuple[TypeName, ...] = Field(
-        strict=False, examples=[["call.abandoned"]], description="types of event"
-    )
-    do: tuple[ActionName, ...] = Field(
-        strict=False, examples=[["upsert_contact"]], description="what is done with them"
-    )
-    subject: str = Field(DEFAULT_SUBJECT, description="Jinja2 template of the errand's subject")
-    body: str = Field(DEFAULT_BODY, description="Jinja2 template of the errand's text")
-    html_body: str = Field("", description="Jinja2 template of the errand's HTML; empty: none")
-
-    def rule(self) -> Rule:
-        """Return it as the domain knows it."""
-        return Rule(
-            on=frozenset(self.on),
-            do=frozenset(self.do),
-            subject=self.subject,
-            body=self.body,
-            html_body=self.html_body,
-        )
+        return agent_of(self.device_id, self.extension_id)
 
 
 class CallSettings(Section):
@@ -278,6 +260,13 @@ class LogSettings(Section):
     format: Literal["auto", "json", "text"] = Field(
         "auto", description="auto: text on a terminal, else JSON"
     )
+
+
+def agent_of(device_id: int | None, extension_id: int | None) -> Agent | None:
+    """Return the agent at a desk; None where one of the two ids is missing."""
+    if device_id is None or extension_id is None:
+        return None
+    return Agent(device_id, extension_id)
 
 
 def secret_text(secret: SecretStr | None) -> str:

@@ -15,6 +15,9 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_core import PydanticCustomError
 
+from bridge.domain.conditions import Expression
+from bridge.domain.errors import InvalidExpression, InvalidHours
+from bridge.domain.hours import read_hours
 from bridge.domain.msisdn import is_region
 from bridge.settings.address import Address, parse_address
 
@@ -26,6 +29,8 @@ _WORKSPACE: Final = re.compile(r"(?!\.+$)[A-Za-z0-9._-]{1,128}")
 _HEADER_TOKEN: Final = re.compile(r"[!-~]+")
 _EMAIL: Final = re.compile(r"[!-?A-~]+@[!-?A-~]+")
 _WEBHOOK_PREFIX: Final = "whsec_"
+_DURATION: Final = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?([smhd])")
+_UNIT_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DEVICE_ID_MAX: Final = 2**31 - 1
 
 
@@ -143,6 +148,36 @@ def _route_name(value: str) -> str:
     return value
 
 
+def seconds(value: str) -> float:
+    """Return a duration such as `90s`, `15m`, `2h` or `1d` in seconds."""
+    match = _DURATION.fullmatch(value)
+    return float(match[1]) * _UNIT_S[match[2]] if match else 0.0
+
+
+def _duration(value: object) -> object:
+    if isinstance(value, str) and _DURATION.fullmatch(value) is not None:
+        return value
+    raise wrong('is no duration; use text with a unit, such as "90s", "15m", "2h" or "1d"')
+
+
+def _hours(value: str) -> str:
+    try:
+        read_hours([value])
+    except InvalidHours as error:
+        raise wrong(f"is no hours of the week; {error}") from None
+    return value
+
+
+def _expression(value: str) -> str:
+    try:
+        Expression(value)
+    except InvalidExpression as error:
+        raise wrong(
+            f"can't be evaluated ({error}); write JMESPath over an event's fields"
+        ) from None
+    return value
+
+
 def _email(value: str) -> str:
     if _EMAIL.fullmatch(value) is None:
         raise wrong("is no e-mail address; use one such as agent@example.com")
@@ -162,5 +197,9 @@ Region = Annotated[str, AfterValidator(_region)]
 TimeZone = Annotated[str, AfterValidator(_timezone)]
 Workspace = Annotated[str, AfterValidator(_workspace)]
 RouteName = Annotated[str, AfterValidator(_route_name)]
+# `seconds` reads it.
+Duration = Annotated[str, BeforeValidator(_duration)]
+HoursEntry = Annotated[str, AfterValidator(_hours)]
+JmesPath = Annotated[str, AfterValidator(_expression)]
 Email = Annotated[str, AfterValidator(_email)]
 DeviceId = Annotated[int, Field(ge=0, le=_DEVICE_ID_MAX)]

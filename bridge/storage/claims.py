@@ -62,7 +62,12 @@ class ClaimsTransaction(OutboxTransaction):
         The newest of the live go first, so that whoever calls now doesn't wait for a crowd.
         """
         table = tables.outbox
-        given = {"route": claim.gate.route, "kind": claim.gate.kind, "most": claim.limit}
+        given = {
+            "route": claim.gate.route,
+            "kind": claim.gate.kind,
+            "most": claim.limit,
+            "now": claim.now_us,
+        }
         since = claim.now_us if claim.tier is Tier.LATER else claim.live_us
         rows = self._connection.execute(_heads_query(claim.tier), {**given, "since": since}).all()
         parcels, broken = _parcels(rows, claim.now_us, claim)
@@ -142,7 +147,9 @@ def _stocked_query(count: int) -> CompoundSelect[Any]:
 def _heads_query(tier: Tier) -> Select[Any]:
     table = tables.outbox
     query = select(table).where(
-        table.c.route == bindparam("route"), table.c.kind == bindparam("kind")
+        table.c.route == bindparam("route"),
+        table.c.kind == bindparam("kind"),
+        or_(table.c.expires_us.is_(None), table.c.expires_us > bindparam("now")),
     )
     since: BindParameter[int] = bindparam("since")
     if tier is Tier.LIVE:

@@ -18,11 +18,13 @@ from bridge.domain.calls import Thread
 from bridge.domain.deliveries import EndErrand, Kind, State
 from bridge.domain.outcomes import Verdict
 from bridge.ports import CallKey
+from bridge.services.folding import mark
 from bridge.storage import tables
 from bridge.storage.codecs import decode, encode
 from bridge.storage.failures import translated
 from bridge.storage.redaction import undialled, without_texts
 from bridge.storage.repairs import forget_refusals, remove
+from bridge.storage.schema import secret_of
 from bridge.storage.sets import chunks
 from bridge.storage.whom import Whom
 
@@ -99,6 +101,7 @@ def erase(connection: Connection, whom: Whom, found: Found, *, is_alone: bool) -
         _erase_call(connection, key, whom, erased, is_alone=is_alone)
         erased.calls += 1
     _unsay(connection, sorted(found.quoted))
+    _erase_tellings(connection, whom)
     outbox, people, keys = tables.outbox, tables.people, tables.person_keys
     for some in chunks(whom.ids):
         _remove_archived(connection, [f"contact:{one}" for one in some])
@@ -113,6 +116,27 @@ def erase(connection: Connection, whom: Whom, found: Found, *, is_alone: bool) -
         connection.execute(delete(keys).where(keys.c.person_id.in_(some)))
         erased.people += connection.execute(delete(people).where(people.c.id.in_(some))).rowcount
     return erased
+
+
+def _erase_tellings(connection: Connection, whom: Whom) -> None:
+    """Take away what they were told, and what they and others were said to have."""
+    told, quarrels, people = tables.told, tables.quarrels, tables.people
+    scopes = [
+        *connection.execute(select(people.c.scope).distinct()).scalars(),
+        *connection.execute(select(tables.workspaces.c.scope)).scalars(),
+    ]
+    key = secret_of(connection)
+    marks = {mark(key, one) for one in whom.ids}
+    marks.update(mark(key, scope, "voice", one) for scope in scopes for one in whom.all)
+    for some in chunks(sorted(marks)):
+        connection.execute(delete(told).where(told.c.whom.in_(some)))
+    for column, values in (
+        (quarrels.c.owner, whom.ids),
+        (quarrels.c.claimant, whom.ids),
+        (quarrels.c.value, sorted(whom.all)),
+    ):
+        for some in chunks(values):
+            connection.execute(delete(quarrels).where(column.in_(some)))
 
 
 def _remove_archived(connection: Connection, keys: Sequence[str]) -> None:

@@ -68,6 +68,7 @@ class KeepingTransaction:
             self._purge_payloads(horizons["payload"], limit)
             + self._purge_journal(horizons["journal"], limit)
             + self._purge_rows(tables.quarantine, "received_us", horizons["quarantine"], limit)
+            + self._purge_messages(horizons, limit)
             + self._purge_calls(horizons["calls"], horizons["callbacks"], limit)
         )
 
@@ -136,6 +137,39 @@ class KeepingTransaction:
             + self._purge_rows(tables.delivered, "done_us", before_us, limit)
             + self._purge_rows(tables.attempts, "at_us", before_us, limit)
             + self._connection.execute(delete(sightings).where(key.in_(closed))).rowcount
+        )
+
+    def _purge_messages(self, horizons: Mapping[str, int], limit: int) -> int:
+        """Remove what was given up, who was told what, and what was quarrelled over."""
+        outbox, told, quarrels = tables.outbox, tables.told, tables.quarrels
+        key = tuple_(told.c.whom, told.c.template)
+        of_quarrel = tuple_(*quarrels.primary_key.columns)
+        queries = (
+            (
+                outbox,
+                outbox.c.id,
+                select(outbox.c.id)
+                .where(tables.IS_GIVEN_UP, outbox.c.done_us < horizons["journal"])
+                .order_by(outbox.c.done_us),
+            ),
+            (
+                told,
+                key,
+                select(told.c.whom, told.c.template)
+                .where(told.c.at_us < horizons["told"])
+                .order_by(told.c.at_us),
+            ),
+            (
+                quarrels,
+                of_quarrel,
+                select(*quarrels.primary_key.columns)
+                .where(quarrels.c.last_us < horizons["people"])
+                .order_by(quarrels.c.last_us),
+            ),
+        )
+        return sum(
+            self._connection.execute(delete(table).where(names.in_(old.limit(limit)))).rowcount
+            for table, names, old in queries
         )
 
     def _purge_rows(self, table: Table, moment: str, before_us: int, limit: int) -> int:

@@ -26,6 +26,7 @@ from bridge.storage.codecs import encode
 from bridge.storage.sets import chunks, insert
 
 _FIRST: Final = 0
+_LATER: Final = 1
 
 
 class OutboxTransaction:
@@ -55,8 +56,7 @@ class OutboxTransaction:
                     kind=one.draft.kind,
                     route=one.draft.route,
                     state=lanes[one.draft.lane][one.draft.position],
-                    due_us=one.accepted_us,
-                    accepted_us=one.accepted_us,
+                    **_times(one),
                     source=one.source,
                     reference_id=one.reference_id,
                     event_id=one.event_id,
@@ -111,27 +111,33 @@ class OutboxTransaction:
         )
 
     def adopt(self, routes: Collection[str], default: str) -> int:
-        """Give what waits at a route that is none of these to the default; return how many."""
+        """Give what waits at a route that is none of these to the default; see `ports`."""
         table = tables.outbox
-        waiting = [state for state in State if state is not State.DELIVERED]
+        over = {State.DELIVERED, State.GIVEN_UP}
         return self._connection.execute(
             update(table)
-            .where(table.c.state.in_(waiting), table.c.route.not_in(sorted(routes)))
+            .where(
+                table.c.state.in_([state for state in State if state not in over]),
+                table.c.route.not_in(sorted(routes)),
+                table.c.kind != Kind.WATEMPLATE,
+            )
             .values(route=default)
         ).rowcount
 
     def shift(self, drift_us: int) -> int:
         """Move every time at which something is due along with the clock; return how many."""
-        outbox, calls, pauses = tables.outbox, tables.calls, tables.pauses
+        outbox, calls, pauses, told = tables.outbox, tables.calls, tables.pauses, tables.told
         moved = {
             outbox: ("due_us", "accepted_us", "first_us"),
             calls: ("timer_us",),
             pauses: ("probe_us", "since_us"),
+            told: ("at_us",),
         }
         waits = {
             outbox: outbox.c.done_us.is_(None),
             calls: calls.c.timer_us.is_not(None),
             pauses: pauses.c.probe_us.is_not(None),
+            told: told.c.at_us.is_not(None),
         }
         return sum(
             self._connection.execute(
@@ -293,8 +299,23 @@ def _first_state(draft: Draft, lane: Mapping[int, State]) -> State:
     return State.BLOCKED if before else State.READY
 
 
+def _times(order: Order) -> dict[str, object]:
+    """Return when an order may leave, and until when.
+
+    What is to wait counts as accepted when its time comes: until then nobody is late with it.
+    """
+    due_us = max(order.accepted_us, order.draft.not_before_us or 0)
+    return {
+        "due_us": due_us,
+        "accepted_us": due_us,
+        "tier": _LATER if due_us > order.accepted_us else _FIRST,
+        "expires_us": order.draft.expires_us,
+    }
+
+
 def _row(**given: object) -> dict[str, object]:
     return {
+        "expires_us": None,
         "tier": _FIRST,
         "attempts": 0,
         "source": "",

@@ -16,6 +16,7 @@ from sqlalchemy import (
     func,
     literal,
     null,
+    or_,
     select,
     text,
     union_all,
@@ -188,6 +189,36 @@ def people(connection: Connection, *texts: str) -> list[dict[str, Any]]:
         person["confirmed"] = _document(person["confirmed"]) or {}
         found.append(person)
     return found
+
+
+def quarrels(connection: Connection, ids: Sequence[str], *texts: str) -> list[dict[str, Any]]:
+    """Return what is said to be one's and is another's, where one of these people is in it.
+
+    Texts are values that were quarrelled over, known as anybody's or not. The latest come first;
+    each tells which cards the two have.
+    """
+    table = tables.quarrels
+    query = select(table).where(
+        or_(table.c.owner.in_(ids), table.c.claimant.in_(ids), table.c.value.in_(texts))
+    )
+    rows = connection.execute(query.order_by(table.c.last_us.desc())).mappings().all()
+    involved = {row[column] for row in rows for column in ("owner", "claimant")}
+    people = tables.people.c
+    cards = {
+        person: card_id
+        for some in chunks(sorted(involved))
+        for person, card_id in connection.execute(
+            select(people.id, people.card_id).where(people.id.in_(some))
+        )
+    }
+    return [
+        {
+            **row,
+            "owner_card": cards.get(row["owner"]) or None,
+            "claimant_card": cards.get(row["claimant"]) or None,
+        }
+        for row in rows
+    ]
 
 
 def pauses(connection: Connection) -> list[dict[str, Any]]:

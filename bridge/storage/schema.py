@@ -13,7 +13,7 @@ from bridge.storage.failures import translated
 from bridge.storage.tables import SCHEMA_HEAD, meta
 
 # Every schema that a release had, the oldest first.
-KNOWN_SCHEMAS: Final = ("0001", "0002")
+KNOWN_SCHEMAS: Final = ("0001", "0002", "0003")
 _DIGEST_KEY: Final = "digest_key"
 _PASSING_EXIT: Final = 75  # EX_TEMPFAIL of sysexits.h
 
@@ -77,7 +77,12 @@ def _refuse_unknown(current: str | None) -> None:
 def digest_key(engine: Engine) -> bytes:
     """Return the store's secret: digests of events and names of people are keyed with it."""
     with engine.connect() as connection:
-        return _read_key(connection) or b""
+        return secret_of(connection)
+
+
+def secret_of(connection: Connection) -> bytes:
+    """Return the store's secret as one connection sees it; see `digest_key`."""
+    return _read_key(connection) or b""
 
 
 def _read_key(connection: Connection) -> bytes | None:

@@ -21,7 +21,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_HEAD: Final = "0002"
+SCHEMA_HEAD: Final = "0003"
 metadata: Final = MetaData()
 
 # SQLite gives row ids only to a column that is exactly INTEGER.
@@ -92,6 +92,36 @@ person_keys: Final = Table(
     Index("ix_person_keys_person", "person_id"),
 )
 
+# What two people are said to have. Whose it is stays as it was; this is for a person to see.
+quarrels: Final = Table(
+    "quarrels",
+    metadata,
+    Column("scope", String(512), primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("value", String(256), primary_key=True),
+    Column("claimant", String(64), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("decided", String(16), nullable=False),
+    Column("first_us", BigInteger, nullable=False),
+    Column("last_us", BigInteger, nullable=False),
+    Column("times", Integer, nullable=False),
+    Index("ix_quarrels_owner", "owner"),
+    Index("ix_quarrels_claimant", "claimant"),
+    Index("ix_quarrels_last", "last_us"),
+)
+
+# Who was sent which message, by a mark that tells nobody who it is.
+told: Final = Table(
+    "told",
+    metadata,
+    Column("whom", String(64), primary_key=True),
+    Column("template", String(512), primary_key=True),
+    Column("key", String(192), nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Index("ix_told_key", "key"),
+    Index("ix_told_at", "at_us"),
+)
+
 outbox: Final = Table(
     "outbox",
     metadata,
@@ -117,6 +147,7 @@ outbox: Final = Table(
     Column("remote_id", String(64), nullable=False),
     Column("error", Text, nullable=False),
     Column("payload", LargeBinary),
+    Column("expires_us", BigInteger),
     Index("ix_outbox_lane", "lane", "position"),
     Index("ix_outbox_reference", "source", "reference_id"),
     # A number is never given twice: what was tried is kept by it, also when the row has moved.
@@ -130,6 +161,9 @@ IS_PENDING: Final = text("state IN ('ready', 'blocked', 'sending', 'doubtful')")
 IS_UNCLEAR: Final = text("state IN ('sending', 'doubtful')")
 IS_STOPPED: Final = text("state IN ('dead', 'held', 'parked')")
 HAS_REMOTE_ID: Final = text("remote_id != ''")
+# What is to be given up at its time, unless it has left by then.
+MAY_EXPIRE: Final = text("expires_us IS NOT NULL AND state = 'ready'")
+IS_GIVEN_UP: Final = text("state = 'given_up'")
 Index(
     "ix_outbox_first",
     outbox.c.route,
@@ -142,6 +176,8 @@ Index("ix_outbox_pending", outbox.c.kind, outbox.c.accepted_us, sqlite_where=IS_
 Index("ix_outbox_unclear", outbox.c.id, sqlite_where=IS_UNCLEAR)
 Index("ix_outbox_stopped", outbox.c.id, sqlite_where=IS_STOPPED)
 Index("ix_outbox_done", outbox.c.done_us, sqlite_where=text("done_us IS NOT NULL"))
+Index("ix_outbox_expires", outbox.c.expires_us, sqlite_where=MAY_EXPIRE)
+Index("ix_outbox_given_up", outbox.c.done_us, sqlite_where=IS_GIVEN_UP)
 Index("ix_outbox_remote", outbox.c.remote_id, sqlite_where=HAS_REMOTE_ID)
 
 # What was delivered a while ago: out of the way of what waits, and known by its key for as long as

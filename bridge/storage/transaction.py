@@ -1,7 +1,8 @@
 """What can be done within one commit, in SQL: the `ports.Transaction` of every engine.
 
 Intake is here, deliveries are in `outbox` and `claims`, shut gates in `gates`, what is looked up in
-`lookups`, what moves aside or goes in `keeping`; `SqlTransaction` is all of them.
+`lookups`, what moves aside or goes in `keeping`, who was told what in `messages`; `SqlTransaction`
+is all of them.
 """
 
 import json
@@ -20,6 +21,7 @@ from bridge.storage.codecs import decode, encode
 from bridge.storage.gates import GatesTransaction
 from bridge.storage.keeping import KeepingTransaction
 from bridge.storage.lookups import LookupsTransaction
+from bridge.storage.messages import MessagesTransaction
 from bridge.storage.sets import chunks, grouped, insert, upsert
 
 # Statements are put together once: building one takes longer than running it.
@@ -49,7 +51,13 @@ def _card(raw: bytes) -> Card | None:
         return None
 
 
-class SqlTransaction(ClaimsTransaction, GatesTransaction, LookupsTransaction, KeepingTransaction):
+class SqlTransaction(
+    ClaimsTransaction,
+    GatesTransaction,
+    LookupsTransaction,
+    KeepingTransaction,
+    MessagesTransaction,
+):
     """One open transaction on one connection."""
 
     def digests(self, keys: Collection[EventKey]) -> dict[EventKey, bytes]:

@@ -9,7 +9,9 @@ from contacts_site import ADDRESS, OTHER, fill, forget, left
 from bridge.domain.deliveries import Kind
 from bridge.domain.outcomes import Reply
 from bridge.ops.clock import SystemClock
-from bridge.ports import Sighting
+from bridge.ports import Quarrel, Sighting, Telling
+from bridge.services.folding import mark
+from bridge.storage.schema import secret_of
 from bridge.storage.tables import metadata
 from bridge.storage.transaction import SqlTransaction
 
@@ -42,6 +44,22 @@ def look_up(site: Site) -> None:
     site.do(note)
 
 
+def tell(site: Site) -> None:
+    """Note that they were sent a message, and that somebody else was said to have their number."""
+
+    def note(connection: Any) -> None:
+        tx = SqlTransaction(connection)
+        people = connection.exec_driver_sql("SELECT DISTINCT scope FROM people").scalars()
+        scope = next(iter(people))
+        key = scope, "voice", NUMBER
+        whom = mark(secret_of(connection), *key)
+        tx.tell([Telling(whom=whom, template="ns/hello", key="m1:new", at_us=1)])
+        quarrel = Quarrel(key=key, owner="o", claimant="c", decided="prefer_cuid", at_us=1)
+        tx.note_quarrels([quarrel])
+
+    site.do(note)
+
+
 def counts(site: Site) -> dict[str, int]:
     """Return how many rows each table has."""
 
@@ -68,10 +86,13 @@ class TestForgetArchived:
         site.refuse(json.dumps(event("call.queued", cuid=CUID)).encode(), id="b")
         site.run("routes", "pause", "sales")
         look_up(site)
+        tell(site)
         assert [table for table, count in counts(site).items() if not count] == []
         assert left(site, (NUMBER, NAME, CUID, ADDRESS)) == [NUMBER, NAME, CUID, ADDRESS]
         forget(site)
         assert left(site) == []
+        after = counts(site)
+        assert (after["told"], after["quarrels"]) == (0, 0)
         assert b"Caller 399" in site.raw()
 
     def test_what_the_upstream_said_of_it_goes_too(self, site: Site) -> None:

@@ -6,8 +6,9 @@ from functools import partial
 from typing import Any
 
 from bridge.domain.calls import CallPolicy, Folded, Thread, fold
-from bridge.domain.deliveries import Draft, EndErrand, Kind, NewErrand
-from bridge.domain.errands import Guide, consider
+from bridge.domain.considering import consider
+from bridge.domain.deliveries import Draft, EndErrand, Kind, NewErrand, Notice
+from bridge.domain.errands import Guide
 from bridge.domain.events import Agent, CallEvent, EventType
 from bridge.domain.msisdn import read_number
 from bridge.domain.routes import Route, RouteTable
@@ -48,6 +49,8 @@ class World:
     guide: Guide = GUIDE
     thread: Thread = field(default_factory=Thread)
     drafts: dict[str, Draft] = field(default_factory=dict)
+    notices: list[Notice] = field(default_factory=list)
+    called_off: list[str] = field(default_factory=list)
     skipped: int = 0
     last: Folded | None = None
 
@@ -57,13 +60,15 @@ class World:
             folded = fold(
                 self.thread,
                 one,
-                partial(consider, one, guide=self.guide),
+                partial(consider, one, guide=self.guide, received_us=NOW_US),
                 POLICY,
                 received_us=NOW_US,
             )
             self.thread = folded.thread
             self.skipped += folded.ends_skipped
             self.last = folded
+            self.notices += [] if folded.notice is None else [folded.notice]
+            self.called_off += folded.called_off
             for draft in folded.drafts:
                 self.drafts[draft.key] = draft
         return self

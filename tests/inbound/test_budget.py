@@ -16,7 +16,8 @@ from bridge.inbound.server import Door, Listener, Place, door_runner
 from bridge.ops.clock import SystemClock
 from bridge.ops.logs import configure, stderr
 from bridge.ops.metrics import BridgeMetrics
-from bridge.services.ingest import Ingest, IngestPolicy
+from bridge.services.folding import IngestPolicy
+from bridge.services.ingest import Ingest
 from bridge.storage.engine import open_engine
 from bridge.storage.schema import digest_key, prepare
 from bridge.storage.writer import SharedCommit

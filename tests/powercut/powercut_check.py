@@ -22,7 +22,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bridge.domain.calls import Thread
 from bridge.domain.errors import BridgeError
-from bridge.services.ingest import DIGEST_BYTES, Receipt, Taken
+from bridge.services.folding import DIGEST_BYTES
+from bridge.services.ingest import Receipt, Taken
 from bridge.storage import tables
 from bridge.storage.checkpoints import settle
 from bridge.storage.codecs import decode

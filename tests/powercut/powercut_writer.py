@@ -25,7 +25,8 @@ from bridge.domain.rules import RuleBook
 from bridge.ops.clock import SystemClock
 from bridge.ops.metrics import BridgeMetrics
 from bridge.ports import Gate, Writer
-from bridge.services.ingest import Ingest, IngestPolicy, Receipt
+from bridge.services.folding import IngestPolicy
+from bridge.services.ingest import Ingest, Receipt
 from bridge.storage import checkpoints, tables
 from bridge.storage.checkpoints import settle
 from bridge.storage.engine import open_engine, open_reader

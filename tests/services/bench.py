@@ -11,7 +11,7 @@ from hand_cention import HandCention
 from sqlalchemy import Engine
 
 from bridge.domain.calls import CallPolicy
-from bridge.domain.deliveries import Kind
+from bridge.domain.deliveries import Kind, Unsent
 from bridge.domain.errands import Guide
 from bridge.domain.outcomes import Reply
 from bridge.domain.routes import Route, RouteTable
@@ -19,7 +19,8 @@ from bridge.domain.rules import RuleBook
 from bridge.ports import Gate, Parcel, Sender
 from bridge.services.channels import Upstream
 from bridge.services.dispatch import Dispatcher
-from bridge.services.ingest import Ingest, IngestPolicy, Receipt
+from bridge.services.folding import IngestPolicy
+from bridge.services.ingest import Ingest, Receipt
 from bridge.services.reconcile import LookupPolicy, Reconciler
 from bridge.services.recording import DispatchPolicy
 from bridge.services.upkeep import Retention, Upkeep
@@ -118,6 +119,9 @@ class HandMeter:
 
     def end_skipped(self, count: int) -> None:
         self.counted.append(("end_skipped", count))
+
+    def unsent(self, reason: Unsent) -> None:
+        self.counted.append(("unsent", reason.value))
 
     def delivery(self, kind: Kind, outcome: str) -> None:
         self.counted.append(("delivery", kind.value, outcome))
@@ -230,6 +234,8 @@ class Bench:
             meter=self.meter,
             log=self.log,
             retention=Retention(),
+            folder=self.ingest.folder,
+            on_work=self.dispatcher.wake,
         )
         self.reconciler = Reconciler(
             writer=self.writer,

@@ -161,7 +161,7 @@ class TestIntake:
             await on.take(document("call.queued", cuid="c1"))
             (receipt,) = await on.take(document("call.queued", "r2", cuid="c2"))
             assert isinstance(receipt, Receipt)
-            assert receipt.contact == "conflict"
+            assert receipt.effect.contact == "conflict"
             with on.engine.connect() as connection:
                 (person,) = queries.people(connection, "+60123456789")
                 assert queries.people(connection, "c2") == []

@@ -5,9 +5,11 @@ import pytest
 from settings_site import ROUTE, Site
 
 from bridge.domain.calls import CallPolicy
-from bridge.domain.events import Agent, EventType
+from bridge.domain.events import Agent, CallEvent, EventType
+from bridge.domain.facts import Facts
 from bridge.domain.routes import Route
 from bridge.domain.rules import DEFAULT_BODY, DEFAULT_RULES, Action
+from bridge.domain.spans import merged
 from bridge.settings import Settings
 
 # The contract's section 2, and what the daemon needs besides.
@@ -37,11 +39,25 @@ KEYS = [
     "routes.queue_number",
     "routes.timezone",
     "routes.bare_digits",
+    "cention.device_id",
+    "cention.extension_id",
+    "cention.timezone",
+    "rules.name",
     "rules.on",
+    "rules.when",
     "rules.do",
     "rules.subject",
     "rules.body",
     "rules.html_body",
+    "rules.answer",
+    "rules.watemplate",
+    "rules.token",
+    "rules.workspace",
+    "rules.user_type",
+    "rules.user_id",
+    "rules.valid_for",
+    "rules.not_within",
+    "rules.quiet_hours",
     "calls.reuse_after_hours",
     "calls.settle_seconds",
     "calls.max_hours",
@@ -163,6 +179,13 @@ class TestNotices:
         assert "yet" in notice
 
 
+def facts(kind: str) -> Facts:
+    event = CallEvent(
+        source="aventa", event_id="e1", type=EventType(kind), occurred_us=0, route="default"
+    )
+    return Facts(event, merged([], 0))
+
+
 class TestGuide:
     def test_a_route_has_what_it_says_and_the_rest_from_the_whole(self, site: Site) -> None:
         guide = site.load(
@@ -204,11 +227,11 @@ class TestGuide:
         rules = site.load(
             '[[rules]]\non = ["call.abandoned"]\ndo = ["create_errand"]\nsubject = "Missed"\n'
         ).guide()
-        own = rules.rules.find(EventType.CALL_ABANDONED)
+        own = rules.rules.find(facts("call.abandoned"))
         assert own is not None
         assert own.do == {Action.CREATE_ERRAND}
         assert (own.subject, own.body) == ("Missed", DEFAULT_BODY)
-        assert rules.rules.find(EventType.CALL_QUEUED) == DEFAULT_RULES[0]
+        assert rules.rules.find(facts("call.queued")) == DEFAULT_RULES[0]
 
     def test_shared_numbers_have_the_plus(self, site: Site) -> None:
         guide = site.load(

@@ -162,7 +162,7 @@ class TestEachMistakeHasItsLine:
                 "rules.0.on.1: is none of the choices; use 'call.queued', 'call.answered', ",
             ),
             (
-                "on = ['call.ended']\ndo = ['send_watemplate']",
+                "on = ['call.ended']\ndo = ['send_message']",
                 "rules.0.do.0: is none of the choices; use 'upsert_contact', 'create_errand', ",
             ),
             (
@@ -172,9 +172,12 @@ class TestEachMistakeHasItsLine:
             ("on = 'call.ended'\ndo = ['ignore']", "rules.0.on: is no list; use for instance "),
             (
                 "on = ['call.ended']\ndo = ['ignore']\nwhen = 'x'",
-                "rules.0.when: is unknown; here there are on, do, subject, body, html_body",
+                "rules.0.when: is no table; write [rules.when]",
             ),
-            ("on = ['call.ended']\ndo = ['ignore']\nanswer = {}", "rules.0.answer: is unknown; "),
+            (
+                "on = ['call.ended']\ndo = ['ignore']\nanswer = {}",
+                "rules.0.answer: is for answer, which is not in do; add it there, or leave this ",
+            ),
             (
                 "on = ['call.ended']\ndo = ['ignore']\nsend_watemplate = {}",
                 "rules.0.send_watemplate: is unknown; ",

@@ -148,7 +148,7 @@ MUTANTS: Final = (
     _one(
         "duplicates not recognised",
         SERVICES + "ingest.py",
-        "        known = group.digests.get(arrival.key)\n",
+        "        known = digests.get(arrival.key)\n",
         "        known = None\n",
     ),
     _one(

@@ -22,7 +22,8 @@ from bridge.domain.rules import RuleBook
 from bridge.ports import Parcel, Report
 from bridge.services.channels import upstreams_of
 from bridge.services.dispatch import Dispatcher
-from bridge.services.ingest import Ingest, IngestPolicy, Receipt
+from bridge.services.folding import IngestPolicy
+from bridge.services.ingest import Ingest, Receipt
 from bridge.services.reconcile import LookupPolicy, Reconciler
 from bridge.services.recording import DispatchPolicy
 from bridge.services.upkeep import Retention, Upkeep
@@ -121,7 +122,7 @@ class SimMeter:
     def _ignore(self, *_said: object) -> None:
         """Count nothing."""
 
-    event = number = unknown_keys = contact = call = _ignore
+    event = number = unknown_keys = contact = call = unsent = _ignore
     end_skipped = delivery = upstream = delivered = read = breaker = _ignore
 
     def __getattr__(self, _name: str) -> Any:
@@ -274,7 +275,13 @@ class Process:
             on_work=self.dispatcher.wake,
         )
         self.upkeep = Upkeep(
-            writer=self.writer, clock=self.clock, meter=meter, log=log, retention=Retention()
+            writer=self.writer,
+            clock=self.clock,
+            meter=meter,
+            log=log,
+            retention=Retention(),
+            folder=self.ingest.folder,
+            on_work=self.dispatcher.wake,
         )
 
     def start(self) -> None:

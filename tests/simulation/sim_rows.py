@@ -11,7 +11,7 @@ from typing import Any, Final
 from bridge.domain.calls import Thread
 from bridge.domain.contacts import Key, Person
 from bridge.domain.deliveries import EndErrand, Kind, NewErrand, State
-from bridge.ports import Attempt, CallKey, Entry, EventKey, Gate, Pause, Refusal
+from bridge.ports import Attempt, CallKey, Entry, EventKey, Gate, Pause, Quarrel, Refusal, Telling
 
 _GONE: Final = object()
 
@@ -42,6 +42,7 @@ class Row:
     remote_id: str = ""
     error: str = ""
     payload: NewErrand | EndErrand | None = None
+    expires_us: int | None = None
 
     @property
     def gate(self) -> Gate:
@@ -76,6 +77,8 @@ class Rows:
     owners: dict[Key, str] = field(default_factory=dict)
     outbox: dict[int, Row] = field(default_factory=dict)
     delivered: dict[int, Row] = field(default_factory=dict)
+    told: dict[tuple[str, str], Telling] = field(default_factory=dict)
+    quarrels: dict[tuple[Key, str], tuple[Quarrel, int]] = field(default_factory=dict)
     pauses: dict[tuple[str, Kind | None, str], Pause] = field(default_factory=dict)
     highest: dict[str, int] = field(default_factory=dict)
     sightings: dict[tuple[str, int], SightingRow] = field(default_factory=dict)

@@ -4,24 +4,21 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from sim_rows import CallRow, Row, Rows, SightingRow
+from sim_outbox import SimDeliveries
+from sim_rows import CallRow, Row, SightingRow
 
 from bridge.domain.calls import Thread
-from bridge.domain.contacts import EMPTY_CARD, Key, Person
-from bridge.domain.deliveries import STOPPED_STATES, Draft, Kind, State, Tier
+from bridge.domain.contacts import Key, Person
+from bridge.domain.deliveries import State
 from bridge.ports import (
-    Attempt,
     CallKey,
-    Claim,
     Entry,
     EventKey,
-    Gate,
-    Order,
-    Parcel,
     Pause,
+    Quarrel,
     Refusal,
-    Settlement,
     Sighting,
+    Telling,
     ThreadRow,
 )
 
@@ -31,209 +28,6 @@ POISON: Final = b'"poison"'
 
 class Poisoned(Exception):  # noqa: N818 - stands for any error that one item causes
     """An item that can't be handled."""
-
-
-class SimDeliveries:
-    """The deliveries' part of a transaction."""
-
-    def __init__(self, rows: Rows) -> None:
-        self.rows = rows
-
-    def put_orders(self, orders: Sequence[Order]) -> None:
-        for one in orders:
-            draft = one.draft
-            known = self.rows.by_key.get(draft.key)
-            if known is not None:
-                row = self.rows.outbox[known]
-                is_new = row.state in {State.READY, State.BLOCKED, State.PARKED}
-                if is_new and row.attempts == 0:
-                    self.rows.put(replace(row, payload=draft.payload))
-                continue
-            if any(row.key == draft.key for row in self.rows.delivered.values()):
-                continue
-            self.rows.put(
-                Row(
-                    id=self.rows.next_id("outbox"),
-                    key=draft.key,
-                    lane=draft.lane,
-                    position=draft.position,
-                    kind=draft.kind,
-                    route=draft.route,
-                    state=self._first_state(draft),
-                    due_us=one.accepted_us,
-                    accepted_us=one.accepted_us,
-                    source=one.source,
-                    reference_id=one.reference_id,
-                    event_id=one.event_id,
-                    payload=draft.payload,
-                )
-            )
-
-    def _lane(self, lane: str) -> list[Row]:
-        rows = [self.rows.outbox[row_id] for row_id in self.rows.by_lane.get(lane, ())]
-        return sorted(rows, key=lambda row: row.position)
-
-    def _first_state(self, draft: Draft) -> State:
-        before = [
-            row.state
-            for row in self._lane(draft.lane)
-            if row.position < draft.position and row.state is not State.DELIVERED
-        ]
-        if any(state in STOPPED_STATES for state in before):
-            return State.PARKED
-        return State.BLOCKED if before else State.READY
-
-    def want_cards(self, people: Sequence[Person], accepted_us: int) -> None:
-        for person in people:
-            key = f"contact:{person.id}"
-            known = self.rows.by_key.get(key)
-            before = None if known is None else self.rows.outbox[known]
-            if before is not None and before.state not in {State.DELIVERED, State.DEAD}:
-                continue
-            fresh = Row(
-                id=self.rows.next_id("outbox") if before is None else before.id,
-                key=key,
-                lane=key,
-                position=0,
-                kind=Kind.CONTACT_CARD,
-                route=person.route,
-                state=State.READY,
-                due_us=accepted_us,
-                accepted_us=accepted_us,
-                person_id=person.id,
-                scope=None if before is None else before.scope,
-                floor_id=None if before is None else before.floor_id,
-                remote_id="" if before is None else before.remote_id,
-            )
-            self.rows.put(fresh)
-
-    def adopt(self, routes: Collection[str], default: str) -> int:
-        waiting = self.rows.in_states(one for one in State if one is not State.DELIVERED)
-        strays = [row for row in waiting if row.route not in routes]
-        for row in strays:
-            self.rows.put(replace(row, route=default))
-        return len(strays)
-
-    def shift(self, drift_us: int) -> int:
-        waiting = [row for row in self.rows.outbox.values() if row.done_us is None]
-        for row in waiting:
-            self.rows.put(
-                replace(
-                    row,
-                    due_us=row.due_us + drift_us,
-                    accepted_us=row.accepted_us + drift_us,
-                    first_us=None if row.first_us is None else row.first_us + drift_us,
-                )
-            )
-        timed = [(key, one) for key, one in self.rows.calls.items() if one.timer_us is not None]
-        for key, one in timed:
-            self.rows.set(
-                self.rows.calls, key, replace(one, timer_us=(one.timer_us or 0) + drift_us)
-            )
-        for name, pause in list(self.rows.pauses.items()):
-            moved = replace(
-                pause, probe_us=pause.probe_us + drift_us, since_us=pause.since_us + drift_us
-            )
-            self.rows.set(self.rows.pauses, name, moved)
-        return len(waiting) + len(timed) + len(self.rows.pauses)
-
-    def settle(self, settlements: Sequence[Settlement]) -> None:
-        for one in settlements:
-            row = self.rows.outbox.get(one.id)
-            if row is None:
-                continue
-            self.rows.put(
-                replace(
-                    row,
-                    state=one.state,
-                    tier=one.tier,
-                    due_us=one.due_us,
-                    attempts=one.attempts,
-                    remote_id=one.remote_id,
-                    error=one.error,
-                    done_us=one.done_us,
-                )
-            )
-
-    def add_attempts(self, attempts: Sequence[Attempt]) -> None:
-        for one in attempts:
-            self.rows.set(self.rows.attempts, self.rows.next_id("attempts"), one)
-
-    def promote(self, lanes: Sequence[str], now_us: int) -> set[Gate]:
-        gates = set()
-        for lane in dict.fromkeys(lanes):
-            waiting = [row for row in self._lane(lane) if row.state is not State.DELIVERED]
-            if waiting and waiting[0].state in {State.BLOCKED, State.PARKED}:
-                head = waiting[0]
-                self.rows.put(replace(head, state=State.READY, due_us=max(head.due_us, now_us)))
-                gates.add(head.gate)
-        return gates
-
-    def park(self, lanes: Sequence[str]) -> None:
-        for lane in dict.fromkeys(lanes):
-            for row in self._lane(lane):
-                if row.state is State.BLOCKED:
-                    self.rows.put(replace(row, state=State.PARKED))
-
-    def stocked(self, gates: Collection[Gate]) -> set[Gate]:
-        return {gate for gate in gates if self.rows.by_gate.get(gate)}
-
-    def claim(self, claim: Claim) -> list[Parcel]:
-        parcels = []
-        for row in self._heads(claim)[: claim.limit]:
-            first_us = claim.now_us if row.first_us is None else row.first_us
-            is_same = row.scope in {None, claim.scope} and row.floor_id is not None
-            floor_id = row.floor_id if is_same else claim.floor_id
-            taken = replace(
-                row,
-                state=State.SENDING,
-                attempts=row.attempts + 1,
-                first_us=first_us,
-                scope=claim.scope,
-                floor_id=floor_id,
-            )
-            self.rows.put(taken)
-            parcels.append(_parcel(taken, taken.attempts))
-        return parcels
-
-    def _heads(self, claim: Claim) -> list[Row]:
-        ids = self.rows.by_gate.get(claim.gate)
-        if not ids:
-            return []
-        ready = [self.rows.outbox[row_id] for row_id in ids]
-        if claim.tier is Tier.LATER:
-            due = [row for row in ready if row.tier == 1 and row.due_us <= claim.now_us]
-            return sorted(due, key=lambda row: (row.due_us, row.id))
-        first = [row for row in ready if row.tier == 0]
-        if claim.tier is Tier.LIVE:
-            live = [row for row in first if row.accepted_us > claim.live_us]
-            return sorted(live, key=lambda row: (row.accepted_us, row.id), reverse=True)
-        old = [row for row in first if row.accepted_us <= claim.live_us]
-        return sorted(old, key=lambda row: (row.accepted_us, row.id))
-
-    def archive(self, before_us: int, limit: int) -> int:
-        old = [
-            row
-            for row in self.rows.in_states([State.DELIVERED])
-            if row.done_us is not None and row.done_us < before_us
-        ]
-        old = sorted(old, key=lambda row: (row.done_us, row.id))[:limit]
-        for row in old:
-            self.rows.set(self.rows.delivered, row.id, row)
-            self.rows.take_out(row.id)
-        return len(old)
-
-    def sending(self) -> list[Parcel]:
-        return self._unclear(State.SENDING)
-
-    def doubtful(self) -> list[Parcel]:
-        return self._unclear(State.DOUBTFUL)
-
-    def _unclear(self, state: State) -> list[Parcel]:
-        return [
-            replace(_parcel(row, row.attempts), payload=EMPTY_CARD)
-            for row in self.rows.in_states([state])
-        ]
 
 
 class SimLookups(SimDeliveries):
@@ -316,7 +110,46 @@ class SimLookups(SimDeliveries):
                 self.rows.set(self.rows.sightings, (scope, errand_id), kept)
 
 
-class SimTransaction(SimLookups):
+class SimMessages(SimLookups):
+    """The messages' part of a transaction."""
+
+    def told(self, whom: Collection[str]) -> dict[tuple[str, str], int]:
+        return {name: one.at_us for name, one in self.rows.told.items() if name[0] in whom}
+
+    def tell(self, tellings: Sequence[Telling]) -> None:
+        for one in tellings:
+            self.rows.set(self.rows.told, (one.whom, one.template), one)
+
+    def call_off(self, keys: Collection[str], why: str, now_us: int) -> int:
+        ready = self.rows.in_states([State.READY])
+        off = [row for row in ready if row.key in keys and row.attempts == 0]
+        self._give_up(off, why, now_us)
+        return len(off)
+
+    def expire(self, now_us: int, limit: int) -> int:
+        over = sorted(
+            (row.expires_us, row.id, row)
+            for row in self.rows.in_states([State.READY])
+            if row.expires_us is not None and row.expires_us <= now_us
+        )
+        self._give_up([row for _, _, row in over[:limit]], "its time is over", now_us)
+        return len(over[:limit])
+
+    def _give_up(self, rows: Sequence[Row], why: str, now_us: int) -> None:
+        for row in rows:
+            self.rows.put(replace(row, state=State.GIVEN_UP, done_us=now_us, error=why))
+        keys = {row.key for row in rows}
+        for name in [name for name, one in self.rows.told.items() if one.key in keys]:
+            self.rows.drop(self.rows.told, name)
+
+    def note_quarrels(self, quarrels: Sequence[Quarrel]) -> None:
+        for one in quarrels:
+            name = one.key, one.claimant
+            _, times = self.rows.quarrels.get(name, (one, 0))
+            self.rows.set(self.rows.quarrels, name, (one, times + 1))
+
+
+class SimTransaction(SimMessages):
     """One open transaction on the simulated store."""
 
     def digests(self, keys: Collection[EventKey]) -> dict[EventKey, bytes]:
@@ -378,22 +211,3 @@ class SimTransaction(SimLookups):
 
 def _oldest(events: Iterable[tuple[EventKey, Entry]], before_us: int, limit: int) -> list[EventKey]:
     return [key for key, entry in events if entry.received_us < before_us][:limit]
-
-
-def _parcel(row: Row, attempts: int) -> Parcel:
-    return Parcel(
-        id=row.id,
-        key=row.key,
-        lane=row.lane,
-        kind=row.kind,
-        route=row.route,
-        source=row.source,
-        reference_id=row.reference_id,
-        accepted_us=row.accepted_us,
-        first_us=row.first_us or 0,
-        attempts=attempts,
-        payload=EMPTY_CARD if row.payload is None else row.payload,
-        person=row.person_id,
-        scope=row.scope or "",
-        floor_id=row.floor_id or 0,
-    )

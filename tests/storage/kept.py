@@ -18,7 +18,8 @@ from bridge.domain.routes import Route, RouteTable
 from bridge.domain.rules import RuleBook
 from bridge.ops.metrics import BridgeMetrics
 from bridge.ports import Attempt, Claim, Gate, Handler, ItemT, Parcel, Refusal, ResultT, Settlement
-from bridge.services.ingest import Ingest, IngestPolicy
+from bridge.services.folding import IngestPolicy
+from bridge.services.ingest import Ingest
 from bridge.storage.engine import open_engine
 from bridge.storage.schema import digest_key, prepare
 from bridge.storage.transaction import SqlTransaction

@@ -18,7 +18,7 @@ from bridge.storage.transaction import SqlTransaction
 DONE_US = 1000
 LATER_US = DONE_US + 1
 ADA = Person(id="p1", scope="s", route="default", wanted=Card(voice=("+60123456789",)))
-ALL = ("payload", "journal", "calls", "callbacks", "quarantine")
+ALL = ("payload", "journal", "calls", "callbacks", "quarantine", "people", "told")
 
 
 @pytest.fixture

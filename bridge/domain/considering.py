@@ -1,0 +1,63 @@
+"""What the rules want of an event, given the call as it is known; and of a call without one."""
+
+import hashlib
+
+from bridge.domain.calls import Asked, CallKey
+from bridge.domain.deliveries import Notice
+from bridge.domain.errands import Guide, claim, errand
+from bridge.domain.events import CallEvent, EventType
+from bridge.domain.facts import Facts
+from bridge.domain.msisdn import NumberStatus, PhoneNumber
+from bridge.domain.routes import RouteTable
+from bridge.domain.rules import Action
+from bridge.domain.spans import Span
+from bridge.domain.watemplates import notice
+
+
+def consider(event: CallEvent, span: Span, guide: Guide, received_us: int) -> Asked:
+    """Return what is to be done about an event that was taken at `received_us`."""
+    route = guide.routes.named(event.route)
+    facts = Facts(event, span, guide.zone(route.name))
+    rule = guide.rules.find(facts)
+    if rule is None:
+        return Asked()
+    sent = None
+    if Action.SEND_WATEMPLATE in rule.do and rule.message is not None:
+        sent = notice(facts, rule, rule.message, route, guide, received_us)
+    return Asked(
+        rule=rule.name,
+        ends_errand=Action.END_ERRAND in rule.do,
+        errand=errand(facts, rule, route, guide.rules) if rule.makes_errand else None,
+        default_agent=route.agent,
+        claim=(
+            claim(facts, route, guide.shared_numbers) if Action.UPSERT_CONTACT in rule.do else None
+        ),
+        notice=sent if isinstance(sent, Notice) else None,
+        unsent=None if isinstance(sent, Notice) else sent,
+    )
+
+
+def abandonment(key: CallKey, span: Span, routes: RouteTable) -> CallEvent:
+    """Return the event that no phone system sent: a call ended, and nobody had answered.
+
+    It is told as the call was known last, and always by the same id.
+    """
+    source, reference_id = key
+    route = routes.named(span.recall("route"))
+    number = span.recall("caller")
+    ended_us = span.ended.at_us if span.ended else span.last_us
+    told = hashlib.sha256(f"{reference_id}\0{ended_us}".encode()).hexdigest()
+    return CallEvent(
+        source=source,
+        event_id=f"abandoned-{told[:32]}",
+        type=EventType.CALL_ABANDONED,
+        occurred_us=ended_us,
+        route=route.name,
+        reference_id=reference_id,
+        caller=(
+            PhoneNumber(NumberStatus.VALID, number)
+            if number
+            else route.read(span.recall("caller_text"))
+        ),
+        caller_text=span.recall("caller_text"),
+    )

@@ -1,0 +1,86 @@
+"""WhatsApp templates: a message to a caller, as an errand of its own.
+
+Source: the vendor's page "Cention errand API".
+
+A message at the wrong time, or to the wrong person, is worse than none: whatever is not certain
+about it here is a reason to leave it.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+from bridge.domain.deliveries import ClosingAnswer, Draft, Kind, Notice, Unsent, WhatsAppTemplate
+from bridge.domain.errands import Guide, message_id, plain_errand
+from bridge.domain.events import EventType
+from bridge.domain.facts import Facts
+from bridge.domain.msisdn import NumberStatus
+from bridge.domain.number_facts import can_be_mobile
+from bridge.domain.routes import Route
+from bridge.domain.rules import Message, Rule
+
+# What these tell of a call that nobody answered isn't true any more once somebody has.
+_OF_NO_ANSWER: Final = frozenset({EventType.CALL_ABANDONED, EventType.CALL_ENDED})
+
+
+def notice(
+    facts: Facts, rule: Rule, message: Message, route: Route, guide: Guide, received_us: int
+) -> Notice | Unsent:
+    """Return the message that a rule sends because of an event, or why it sends none.
+
+    `received_us` is when the event was taken; the message waits from then on, and is of use for a
+    time from when the event happened.
+    """
+    number = _recipient(facts)
+    if not number:
+        return Unsent.NO_NUMBER
+    if f"+{number}" in guide.shared_numbers:
+        return Unsent.SHARED
+    if not can_be_mobile(number):
+        return Unsent.NOT_MOBILE
+    params = guide.rules.write_params(message, facts.values)
+    if params is None:
+        return Unsent.UNFILLED
+    due_us: int | None = received_us + guide.settle_us
+    if message.quiet is not None and due_us is not None:
+        due_us = message.quiet.over_us(due_us, facts.zone)
+    expires_us = facts.event.occurred_us + message.valid_for_us
+    if due_us is None or due_us >= expires_us:
+        return Unsent.TOO_LATE
+    identity = message_id(facts.event, rule.name)
+    errand = replace(
+        plain_errand(facts, identity, guide.rules.write(rule, facts.values)),
+        sender=f"+{number}",
+        answer=ClosingAnswer(user_type=message.user_type, user_id=message.user_id),
+        watemplate=WhatsAppTemplate(
+            elementname=message.elementname, namespace=message.namespace, params=params
+        ),
+    )
+    return Notice(
+        rule=rule.name,
+        template=f"{message.namespace}/{message.elementname}",
+        scope=route.scope,
+        number=number,
+        not_within_us=message.not_within_us,
+        is_of_no_answer=facts.event.type in _OF_NO_ANSWER and facts.span.answered_us is None,
+        draft=Draft(
+            key=f"{identity}:new",
+            lane=identity,
+            position=0,
+            kind=Kind.WATEMPLATE,
+            route=message.outlet,
+            payload=errand,
+            not_before_us=due_us,
+            expires_us=expires_us,
+        ),
+    )
+
+
+def _recipient(facts: Facts) -> str:
+    """Return the number of whom it is for; nothing where they don't show it.
+
+    Of an outbound call that names nobody, it is who was dialled.
+    """
+    caller = facts.event.caller
+    if caller.status is NumberStatus.WITHHELD and facts.event.caller_text:
+        return ""
+    return facts.number or (facts.event.dialed_number if facts.event.type.is_outbound else "")
