@@ -1,5 +1,6 @@
 """Conditions: when a rule holds. All that are given must; of a list, one is enough."""
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -7,6 +8,7 @@ from typing import Any, Final
 
 import jmespath
 from jmespath.exceptions import JMESPathError, JMESPathTypeError
+from jmespath.functions import Functions
 from jmespath.parser import ParsedResult
 
 from bridge.domain.errors import InvalidExpression
@@ -28,6 +30,7 @@ _ALL_HERE: Final = frozenset(
         "key_val_pair",
     }
 )
+_FUNCTIONS: Final = frozenset(Functions.FUNCTION_TABLE)
 _ELSEWHERE: Final = frozenset({"literal", "current", "expref", "identity", "index", "slice"})
 
 
@@ -45,14 +48,18 @@ class Expression:
             InvalidExpression: it is no JMESPath, or asks for a field that no event has.
         """
         try:
-            compiled: ParsedResult = jmespath.compile(self.text)
+            with warnings.catch_warnings():
+                # `text` for 'text' is an old way of writing, and still understood.
+                warnings.simplefilter("ignore", PendingDeprecationWarning)
+                compiled: ParsedResult = jmespath.compile(self.text)
             # What is null here may be a text in a call, and no mistake.
             with suppress(JMESPathTypeError):
                 compiled.search(dict.fromkeys(DOCUMENT_FIELDS))
         except (JMESPathError, ValueError, RecursionError) as error:
             raise InvalidExpression(" ".join(str(error).split())) from None
-        strange = sorted(set(_fields(compiled.parsed)) - DOCUMENT_FIELDS)
-        if strange:
+        if strange := sorted(set(_functions(compiled.parsed)) - _FUNCTIONS):
+            raise InvalidExpression(f"there is no function {strange[0]}()")
+        if strange := sorted(set(_fields(compiled.parsed)) - DOCUMENT_FIELDS):
             raise InvalidExpression(f"no event has a field {strange[0]!r}")
         object.__setattr__(self, "_compiled", compiled)
 
@@ -63,6 +70,15 @@ class Expression:
         except (JMESPathError, TypeError, ValueError):
             return False
         return result is not None and result is not False and result not in ("", [], {})
+
+
+def _functions(node: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the names of all functions in an expression."""
+    if node["type"] == "function_expression":
+        yield node["value"]
+    for child in node["children"]:
+        if isinstance(child, dict):
+            yield from _functions(child)
 
 
 def _fields(node: Mapping[str, Any]) -> Iterator[str]:
