@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CALLS ?=
 .DEFAULT_GOAL := help
-.PHONY: help demo soak run test simulate mutants powercut lint format lock clean
+.PHONY: help demo soak run test simulate identity mutants powercut lint format lock clean
 
 help:  ## show what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ test: .venv/.dev  ## the tests
 
 simulate: .venv/.dev  ## days of calls on a virtual clock, faults and crashes by seed (SEEDS=2000)
 	@$(BIN)/python tests/simulation/simulate.py --seeds $(or $(SEEDS),2000) --jobs 2
+
+identity: .venv/.dev  ## random people against the sandbox's contact cards (EXAMPLES=5000)
+	@IDENTITY_EXAMPLES=$(or $(EXAMPLES),5000) $(BIN)/python -m pytest -q tests/simulation/test_identity.py
 
 mutants: .venv/.dev  ## faults put in on purpose, each of which the simulation has to find
 	@$(BIN)/python tests/simulation/mutants.py
