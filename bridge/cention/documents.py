@@ -122,13 +122,15 @@ def end_errand(end: EndErrand) -> dict[str, Any]:
 
 
 def contact_card(card: Card, cuid_label: str) -> dict[str, Any]:
-    """Return `c3_contact_cards`. The cuid is the custom field with the site's label for it."""
+    """Return `c3_contact_cards`. The cuid is the custom field with the site's label for it.
+
+    Nobody else's field may have that label, or an event could say another cuid by it.
+    """
     contacts: dict[str, Any] = {"name": card.name} if card.name else {}
     contacts.update((kind, list(getattr(card, kind))) for kind in CHANNELS if getattr(card, kind))
-    custom = [{"label": label, "value": value} for label, value in card.custom]
-    if card.cuid:
-        custom = [field for field in custom if field["label"] != cuid_label]
-        custom.insert(0, {"label": cuid_label, "value": card.cuid})
+    fields = {cuid_label: card.cuid} if card.cuid else {}
+    fields |= {label: value for label, value in card.custom if label != cuid_label}
+    custom = [{"label": label, "value": value} for label, value in fields.items()]
     if custom:
         contacts["custom"] = custom
     return _document(TYPES[Kind.CONTACT_CARD], {"contacts": contacts})

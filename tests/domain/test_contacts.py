@@ -149,6 +149,79 @@ def test_hold_changes_nothing_on_a_conflict() -> None:
     assert book.people == before
 
 
+def test_what_is_held_is_told_of_both_and_of_the_cuid_that_is_nobodys() -> None:
+    book = Book(policy="hold")
+    book.say(ADA)
+    ada = next(iter(book.people))
+    new = book.say(Card(cuid="c2", voice=ADA.voice))
+    assert [(one.key[1], one.owner, one.claimant) for one in new.disputes] == [
+        ("cuid", "", ada),
+        ("voice", ada, ""),
+    ]
+    book.say(Card(cuid="c2"))
+    eve = next(one.id for one in book.people.values() if one.wanted.cuid == "c2")
+    known = book.say(Card(cuid="c2", voice=ADA.voice))
+    assert [(one.key[1], one.owner, one.claimant) for one in known.disputes] == [
+        ("voice", ada, eve)
+    ]
+
+
+def test_a_dispute_names_what_is_anothers_and_who_was_meant() -> None:
+    book = Book()
+    book.say(ADA)
+    book.say(Card(cuid="c9", email=("eve@example.org",)))
+    ada, eve = book.people
+    found = book.say(Card(cuid="c9", voice=ADA.voice, email=("eve@example.org",)))
+    (dispute,) = found.disputes
+    assert (dispute.key, dispute.owner, dispute.claimant) == (
+        ("s", "voice", ADA.voice[0]),
+        ada,
+        eve,
+    )
+
+
+def test_two_channels_of_two_people_are_a_dispute_without_any_cuid() -> None:
+    book = Book()
+    book.say(Card(voice=("+1",)))
+    book.say(Card(email=("a@x",)))
+    found = book.say(Card(voice=("+1",), email=("a@x",)))
+    assert found.is_conflict
+    assert found.person is not None
+    assert found.person.wanted == Card(voice=("+1",))
+
+
+def test_a_part_that_is_confirmed_does_not_renew_what_is_believed_of_the_rest() -> None:
+    book = Book()
+    book.say(ADA)
+    book.deliver()
+    book.say(Card(cuid="c1", email=("ada@example.org",)))
+    book.deliver(NOW_US + 20 * DAY_US)
+    (person,) = book.people.values()
+    assert person.missing(NOW_US + 29 * DAY_US, REFRESH_US) == Card()
+    assert person.missing(NOW_US + 30 * DAY_US, REFRESH_US) == person.wanted
+
+
+def test_a_shared_number_goes_on_no_card_and_finds_none() -> None:
+    shared = frozenset(ADA.voice)
+    book = Book()
+    book.say(ADA)
+    (person,) = book.people.values()
+    assert person.missing(NOW_US, REFRESH_US, shared) == Card(name="Ada", cuid="c1")
+    book.deliver()
+    book.say(Card(cuid="c1", email=("ada@example.org",)))
+    (person,) = book.people.values()
+    assert person.missing(NOW_US, REFRESH_US, shared) == Card(
+        name="Ada", cuid="c1", email=("ada@example.org",)
+    )
+
+
+def test_who_is_known_by_a_shared_number_alone_is_nobody() -> None:
+    book = Book()
+    book.say(Card(name="Ada", voice=ADA.voice))
+    (person,) = book.people.values()
+    assert person.missing(NOW_US, REFRESH_US, frozenset(ADA.voice)) == Card()
+
+
 def test_a_custom_field_is_replaced_by_label() -> None:
     book = Book()
     book.say(Card(voice=("+60123456789",), custom=(("Address", "A"),)))

@@ -1,0 +1,248 @@
+"""WhatsApp templates on their way: when they leave, and when they had better not."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bench import GUIDE, ROUTE, Bench, bench, document
+from sqlalchemy import text
+
+from bridge.domain.deliveries import Kind, NewErrand
+from bridge.domain.events import EventType
+from bridge.domain.hours import read_hours
+from bridge.domain.outcomes import Failure, Reply
+from bridge.domain.routes import Route, RouteTable
+from bridge.domain.rules import DEFAULT_RULES, HOUR_US, Action, Message, Rule, RuleBook
+from bridge.services.channels import Upstream
+from bridge.services.recording import DispatchPolicy
+
+OUTLET = Route(name="watemplate:missed", base_url=ROUTE.base_url, workspace=ROUTE.workspace)
+MESSAGE = Message(
+    elementname="missed",
+    namespace="ns",
+    user_type="cention",
+    user_id="17",
+    outlet=OUTLET.name,
+)
+MISSED = Rule(
+    name="missed",
+    on=frozenset({EventType.CALL_ABANDONED}),
+    do=frozenset({Action.SEND_WATEMPLATE, Action.UPSERT_CONTACT}),
+    message=MESSAGE,
+)
+
+
+@asynccontextmanager
+async def site(
+    folder: Path, rule: Rule = MISSED, policy: DispatchPolicy | None = None
+) -> AsyncIterator[Bench]:
+    """Open a bench on which a rule sends a message to who gives up."""
+    async with bench(folder, policy=policy) as on:
+        _obey(on, rule)
+        routes = frozenset({"default", OUTLET.name})
+        on.dispatcher.reconfigure(
+            policy or DispatchPolicy(), [Upstream(ROUTE.scope, routes, 1_000_000)]
+        )
+        on.start()
+        yield on
+
+
+def _obey(on: Bench, rule: Rule) -> None:
+    guide = replace(
+        GUIDE,
+        rules=RuleBook((rule, *DEFAULT_RULES)),
+        routes=RouteTable((), ROUTE, (OUTLET,)),
+    )
+    on.ingest.policy = replace(on.ingest.policy, guide=guide)
+
+
+def sent(on: Bench) -> list[NewErrand]:
+    """Return the messages that left."""
+    payloads = (one.payload for one in on.sender.sent if one.kind is Kind.WATEMPLATE)
+    return [one for one in payloads if isinstance(one, NewErrand)]
+
+
+def states(on: Bench) -> list[str]:
+    query = text("SELECT state FROM outbox WHERE kind = 'watemplate' ORDER BY id")
+    with on.engine.connect() as connection:
+        return list(connection.execute(query).scalars())
+
+
+def unsent(on: Bench) -> list[str]:
+    return [one[1] for one in on.meter.counted if one[0] == "unsent"]
+
+
+async def test_a_message_leaves_by_its_rules_own_route_once_the_call_has_settled(
+    tmp_path: Path,
+) -> None:
+    async with site(tmp_path) as on:
+        await on.take(document("call.abandoned"))
+        await on.turn(9)
+        assert sent(on) == []
+        await on.turn(3)
+        (errand,) = sent(on)
+        assert errand.sender == "+60123456789"
+        assert {one.route for one in on.sender.sent if one.kind is Kind.WATEMPLATE} == {OUTLET.name}
+        await on.turn(30)
+        assert (len(sent(on)), states(on)) == (1, ["delivered"])
+
+
+async def test_an_answer_that_comes_while_it_waits_calls_it_off(tmp_path: Path) -> None:
+    async with site(tmp_path) as on:
+        await on.take(document("call.abandoned"))
+        await on.turn(3)
+        await on.take(document("call.answered"))
+        await on.turn(30)
+        assert (sent(on), states(on), unsent(on)) == ([], ["given_up"], ["answered"])
+
+
+async def test_an_answer_within_the_same_commit_calls_it_off_too(tmp_path: Path) -> None:
+    async with site(tmp_path) as on:
+        await on.take(document("call.abandoned"), document("call.answered"))
+        await on.turn(30)
+        assert (sent(on), states(on), unsent(on)) == ([], ["given_up"], ["answered"])
+
+
+async def test_one_that_was_called_off_has_told_nobody(tmp_path: Path) -> None:
+    async with site(tmp_path) as on:
+        await on.take(document("call.abandoned"), document("call.answered"))
+        await on.take(document("call.abandoned", "r2"))
+        await on.turn(30)
+        assert len(sent(on)) == 1
+
+
+async def test_a_person_is_told_once_in_a_day_by_whichever_number_they_call(
+    tmp_path: Path,
+) -> None:
+    async with site(tmp_path) as on:
+        await on.take(document("call.abandoned", cuid="c1"))
+        other = {"cuid": "c1", "callerNumber": "+60123456788"}
+        await on.take(document("call.abandoned", "r2", **other))
+        await on.take(document("call.abandoned", "r3"))
+        await on.turn(30)
+        assert (len(sent(on)), unsent(on)) == (1, ["repeated", "repeated"])
+        await on.turn(24 * 3600, step_s=3600)
+        later = "2026-09-22T14:14:00Z"
+        await on.take(document("call.abandoned", "r4", occurredAt=later))
+        await on.turn(30)
+        assert len(sent(on)) == 2
+
+
+async def test_somebody_else_and_another_template_are_told_all_the_same(tmp_path: Path) -> None:
+    async with site(tmp_path) as on:
+        await on.take(document("call.abandoned"))
+        await on.take(document("call.abandoned", "r2", callerNumber="+60123456788"))
+        _obey(on, replace(MISSED, message=replace(MESSAGE, elementname="other")))
+        await on.take(document("call.abandoned", "r3"))
+        await on.turn(30)
+        assert len(sent(on)) == 3
+
+
+async def test_without_a_card_a_person_is_known_by_the_number(tmp_path: Path) -> None:
+    only = replace(MISSED, do=frozenset({Action.SEND_WATEMPLATE}))
+    async with site(tmp_path, only) as on:
+        await on.take(document("call.abandoned"), document("call.abandoned", "r2"))
+        await on.turn(30)
+        assert (len(sent(on)), unsent(on)) == (1, ["repeated"])
+        assert on.sender.kinds() == ["watemplate"]
+
+
+async def test_a_message_that_cannot_leave_in_time_is_given_up(tmp_path: Path) -> None:
+    async with site(tmp_path) as on:
+        on.sender.answer = lambda _parcel: Reply(failure=Failure.NOT_CONNECTED)
+        on.dice.chance = 1.0
+        keeping = on.upkeep.expire
+        await on.take(document("call.abandoned"))
+        await on.turn(7150, step_s=50)
+        await keeping()
+        assert states(on) == ["ready"]
+        await on.turn(100, step_s=10)
+        before = len(sent(on))
+        await keeping()
+        on.sender.answer = None
+        await on.turn(7200, step_s=60)
+        assert (states(on), len(sent(on)), unsent(on)) == (["given_up"], before, ["expired"])
+        assert before > 1
+
+
+async def test_quiet_hours_hold_it_back_until_they_are_over(tmp_path: Path) -> None:
+    # The bench begins at 14:13:20.
+    message = replace(MESSAGE, quiet=read_hours(["14:00-15:00"]), valid_for_us=2 * HOUR_US)
+    async with site(tmp_path, replace(MISSED, message=message)) as on:
+        await on.take(document("call.abandoned"))
+        await on.turn(46 * 60, step_s=30)
+        assert sent(on) == []
+        await on.turn(60)
+        assert len(sent(on)) == 1
+
+
+async def test_a_call_that_ended_unanswered_does_what_an_abandoned_one_does(
+    tmp_path: Path,
+) -> None:
+    async with site(tmp_path) as on:
+        await on.take(document("call.queued", callerName="Ada"), document("call.ended"))
+        await on.turn(11)
+        await on.upkeep.close_calls()
+        await on.turn(12)
+        (errand,) = sent(on)
+        assert (errand.name, errand.sender) == ("Ada", "+60123456789")
+        assert ("call", "abandoned") in on.meter.counted
+        await on.take(document("call.abandoned"))
+        await on.turn(30)
+        assert len(sent(on)) == 1
+
+
+async def test_a_call_that_an_event_called_abandoned_is_not_abandoned_twice(
+    tmp_path: Path,
+) -> None:
+    making = replace(MISSED, do=frozenset({Action.CREATE_ERRAND}), message=None)
+    async with site(tmp_path, making) as on:
+        await on.take(document("call.abandoned"), document("call.ended"))
+        await on.turn(11)
+        await on.upkeep.close_calls()
+        await on.turn(12)
+        assert on.sender.kinds() == ["new_errand"]
+
+
+async def test_an_abandoned_call_that_nobody_told_of_takes_its_own_route(tmp_path: Path) -> None:
+    sales = replace(ROUTE, name="sales", queue_names=frozenset({"Sales"}))
+    making = replace(MISSED, do=frozenset({Action.CREATE_ERRAND}), message=None)
+    async with site(tmp_path, making) as on:
+        guide = replace(on.ingest.policy.guide, routes=RouteTable((sales,), ROUTE))
+        on.ingest.policy = replace(on.ingest.policy, guide=guide)
+        on.dispatcher.reconfigure(
+            DispatchPolicy(), [Upstream(ROUTE.scope, frozenset({"default", "sales"}), 1_000_000)]
+        )
+        hidden: dict[str, Any] = {"queueName": "Sales", "callerNumber": "anonymous"}
+        await on.take(document("call.ended", **hidden))
+        await on.turn(11)
+        await on.upkeep.close_calls()
+        await on.turn(3)
+        (parcel,) = on.sender.sent
+        assert isinstance(parcel.payload, NewErrand)
+        assert (parcel.route, parcel.payload.name) == ("sales", "Ada")
+        assert parcel.payload.sender.startswith("anonymous-")
+
+
+async def test_a_lost_message_is_looked_up_before_it_is_sent_again(tmp_path: Path) -> None:
+    async with site(tmp_path, policy=DispatchPolicy(in_doubt="reconcile")) as on:
+        on.sender.script = [Reply(status=201), Reply(failure=Failure.LOST)]
+        await on.take(document("call.abandoned"))
+        await on.turn(15)
+        assert states(on) == ["doubtful"]
+        await on.turn(7300, step_s=60)
+        await on.upkeep.expire()
+        assert states(on) == ["doubtful"]
+
+
+async def test_a_message_whose_rule_is_gone_is_nobody_elses_to_send(tmp_path: Path) -> None:
+    async with site(tmp_path) as on:
+        await on.take(document("call.abandoned"))
+        on.dispatcher.reconfigure(
+            DispatchPolicy(), [Upstream(ROUTE.scope, frozenset({"default"}), 1_000_000)]
+        )
+        await on.turn(7300, step_s=60)
+        await on.upkeep.expire()
+        assert (sent(on), states(on)) == ([], ["given_up"])
