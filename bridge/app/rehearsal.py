@@ -218,7 +218,9 @@ class Rehearsal:
             )
             for upstream in wiring.upstreams(self._settings)
         ]
-        return [parcel for taken in self._claims.take(tx, wanted) for parcel in taken.parcels]
+        parcels = [one for taken in self._claims.take(tx, wanted) for one in taken.parcels]
+        # As they would leave where nothing waits: cards never delay an errand.
+        return sorted(parcels, key=lambda one: one.kind is Kind.CONTACT_CARD)
 
     def _request(self, connection: Connection, parcel: Parcel) -> Request:
         outbox = tables.outbox.c
