@@ -82,14 +82,21 @@ class CallScript:
     Attributes:
         answered_only: every call is queued, answered and ended, so that each of them makes exactly
             one errand and one end.
+        returning_share: how many of the callers who show a number have called before, of 1.
     """
 
     def __init__(
-        self, random: Random, *, started_at: datetime, answered_only: bool = False
+        self,
+        random: Random,
+        *,
+        started_at: datetime,
+        answered_only: bool = False,
+        returning_share: float = RETURNING_SHARE,
     ) -> None:
         if started_at.tzinfo is None:
             raise ValueError("started_at needs a time zone")
         self.answered_only = answered_only
+        self.returning_share = returning_share
         self._random = random
         # Calls of two runs must not be taken for each other, even where the seed is the same.
         self._run = f"{started_at.astimezone(UTC):%y%m%d%H%M%S}-{random.getrandbits(24):06x}"
@@ -135,7 +142,7 @@ class CallScript:
     def _caller(self) -> Caller:
         if self._chance(WITHHELD_SHARE):
             return Caller("anonymous", "", "")
-        if self._callers and self._chance(RETURNING_SHARE):
+        if self._callers and self._chance(self.returning_share):
             return self._random.choice(self._callers)
         names = (self._random.choice(_GIVEN_NAMES), self._random.choice(_FAMILY_NAMES))
         caller = Caller(
