@@ -1,7 +1,7 @@
 """From the first schema to the newest, and what becomes of a store that can't be brought there."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from bridge.domain.errors import StoreTooNew, StoreUnavailable, StoreUnusable
 from bridge.storage import tables
 from bridge.storage.engine import open_engine
 from bridge.storage.schema import KNOWN_SCHEMAS, current_schema, digest_key, ensure_current, prepare
+from bridge.storage.transaction import SqlTransaction
 
 # A store as the release of schema 0001 left it: killed at work, with something in every table.
 FIRST_STORE = Path(__file__).parents[1] / "data" / "store_0001.sql"
@@ -36,8 +37,8 @@ def first_store(path: Path) -> None:
         connection.executescript(FIRST_STORE.read_text(encoding="ascii"))
 
 
-def contents(path: Path) -> dict[str, Rows]:
-    """Return all that stands in the first schema's tables."""
+def contents(path: Path, names: Iterable[str] = TABLES) -> dict[str, Rows]:
+    """Return all that stands in these tables: the first schema's, if nothing else is said."""
     with closing(sqlite3.connect(path)) as connection:
         connection.row_factory = sqlite3.Row
         return {
@@ -45,8 +46,18 @@ def contents(path: Path) -> dict[str, Rows]:
                 dict(row)
                 for row in connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2")  # noqa: S608 - names of this test
             ]
-            for table in TABLES
+            for table in names
         }
+
+
+def columns_of(path: Path) -> set[Any]:
+    """Return each table's columns, and the indexes, as they are: a column may be added or made."""
+    with closing(sqlite3.connect(path)) as connection:
+        made = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'index'")
+        found = set(made)
+        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'"):
+            found |= {(name, *row[1:]) for row in connection.execute(f"PRAGMA table_info({name})")}
+    return found
 
 
 @pytest.fixture
@@ -138,6 +149,43 @@ def test_the_secret_stays_so_that_duplicates_are_known(path: Path, engine: Engin
     (before,) = (row["value"] for row in contents(path)["meta"] if row["name"] == "digest_key")
     prepare(engine)
     assert digest_key(engine) == before
+
+
+SECOND_STORE = Path(__file__).parents[1] / "data" / "store_0002.sql"
+
+
+class TestFromTheSecondSchema:
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        made = tmp_path / "bridge.db"
+        with closing(sqlite3.connect(made)) as connection:
+            connection.executescript(SECOND_STORE.read_text(encoding="ascii"))
+        return made
+
+    def test_nothing_is_lost(self, path: Path, engine: Engine) -> None:
+        tables_of_it = (*TABLES, "delivered", "sightings", "workspaces")
+        before = contents(path, tables_of_it)
+        assert all(before.values())
+        prepare(engine)
+        after = contents(path, tables_of_it)
+        assert {row.pop("expires_us") for row in after["outbox"]} == {None}
+        assert after == before
+
+    def test_it_is_made_like_a_new_one(self, path: Path, engine: Engine, tmp_path: Path) -> None:
+        prepare(engine)
+        fresh = open_engine(f"sqlite:///{tmp_path / 'fresh.db'}")
+        prepare(fresh)
+        fresh.dispose()
+        assert columns_of(path) == columns_of(tmp_path / "fresh.db")
+
+    def test_what_it_knew_of_calls_and_people_is_read(self, path: Path, engine: Engine) -> None:
+        keys = [("aventa", row["reference_id"]) for row in contents(path)["calls"]]
+        prepare(engine)
+        with engine.begin() as connection:
+            tx = SqlTransaction(connection)
+            assert len(tx.threads(keys)) == len(keys)
+            people = tx.people([row["id"] for row in contents(path)["people"]])
+        assert "c-1" in {one.wanted.cuid for one in people.values()}
 
 
 class TestBesideTheDaemon:
