@@ -30,6 +30,8 @@ def notice(
     `received_us` is when the event was taken; the message waits from then on, and is of use for a
     time from when the event happened.
     """
+    if facts.event.type is EventType.CALL_ABANDONED and _was_answered_later(facts):
+        return Unsent.ANSWERED
     number = _recipient(facts)
     if not number:
         return Unsent.NO_NUMBER
@@ -73,6 +75,12 @@ def notice(
             expires_us=expires_us,
         ),
     )
+
+
+def _was_answered_later(facts: Facts) -> bool:
+    """Say whether a call that is said to be abandoned was answered, as an event told before."""
+    answered_us = facts.span.answered_us
+    return answered_us is not None and answered_us > facts.event.occurred_us
 
 
 def _recipient(facts: Facts) -> str:

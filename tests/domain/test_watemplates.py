@@ -176,6 +176,11 @@ def test_an_answer_that_comes_late_calls_it_off(kind: str) -> None:
     assert world.called_off == [notice.draft.key]
 
 
+def test_an_answer_that_was_told_before_the_call_seemed_lost_keeps_it_from_being_sent() -> None:
+    assert told(event("call.answered", 1), ABANDONED) == ([], [None, Unsent.ANSWERED])
+    assert len(told(event("call.answered", -1), ABANDONED)[0]) == 1
+
+
 def test_an_answer_does_not_call_off_what_is_true_all_the_same() -> None:
     world = World(guide()).take(event("call.queued", 0), event("call.answered", 1))
     assert (len(world.notices), world.called_off) == (1, [])

@@ -248,6 +248,36 @@ MUTANTS: Final = (
         "    return True or span.first_us - policy.reuse_after_us <= at_us",
     ),
     _one(
+        "a message that was called off leaves",
+        SERVICES + "folding.py",
+        "        sheet.called_off.update(folded.called_off)\n",
+        "        pass\n",
+    ),
+    _one(
+        "a message waits for nothing",
+        DOMAIN + "watemplates.py",
+        "    due_us: int | None = received_us + guide.settle_us\n",
+        "    due_us: int | None = received_us + 1\n",
+    ),
+    _one(
+        "a rule writes each time",
+        DOMAIN + "calls.py",
+        "    if notice is not None and any(one.rule == notice.rule for one in span.notices):\n",
+        "    if notice is not None and not span.first_us:\n",
+    ),
+    _one(
+        "messages never expire",
+        SERVICES + "upkeep.py",
+        "        return [tx.expire(self._clock.now_us(), _ROWS_MAX) for _ in items]\n",
+        "        return [0 for _ in items]\n",
+    ),
+    _one(
+        "an abandoned call forgotten",
+        SERVICES + "upkeep.py",
+        "            for span in one.untold\n",
+        "            for span in one.untold[:0]\n",
+    ),
+    _one(
         "a callback forgotten after a day",
         DOMAIN + "calls.py",
         "        if calls and _awaits_callback(calls[-1]):\n",

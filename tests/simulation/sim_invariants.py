@@ -59,6 +59,9 @@ class Invariants:
         self.acknowledged: set[str] = set()
         # When an event was accepted.
         self.accepted: dict[str, float] = {}
+        # By call, when the first event was accepted that says that somebody answered.
+        self.answers: dict[str, str] = {}
+        self.answered_at: dict[str, float] = {}
         # Deliveries of which the bridge could not know whether they arrived.
         self.unclear: set[str] = set()
         # Workspaces that could not be read for a while, as far as the bridge could know for good.
@@ -92,10 +95,29 @@ class Invariants:
             return
         if parcel.kind is Kind.NEW_ERRAND:
             self.left.setdefault(parcel.reference_id, now_s)
+        if parcel.kind is Kind.WATEMPLATE:
+            self._check_message(ask, now_s)
         self._check_attempts(ask, now_s)
         self._check_refusals(ask, now_s)
         if self._scenario.kind == "backlog":
             self._check_share(ask)
+
+    def _check_message(self, ask: Ask, now_s: float) -> None:
+        """See that a message leaves in its time, and not once its call is known to be answered."""
+        parcel = ask.parcel
+        assert parcel is not None
+        if any(one.what.startswith("disk") for one in self._scenario.windows):
+            return  # what was claimed on a slow disk may leave late
+        row = self._rows.outbox[self._rows.by_key[parcel.key]]
+        late_us = round(GRACE_S * 1e6)
+        until_us = (row.expires_us or 0) + late_us
+        if not row.due_us - late_us <= ask.host.now_us() < until_us:
+            self.violated("a message leaves in its time", ask.name)
+        answered_s = self.answered_at.get(parcel.reference_id)
+        if answered_s is None or parcel.attempts > 1 or self._scenario.gap_s:
+            return
+        if answered_s < now_s - GRACE_S:
+            self.violated("a message is called off by an answer", ask.name)
 
     def _check_pace(self, ask: Ask, now_s: float) -> None:
         arrivals = ask.workspace.arrivals
@@ -257,5 +279,7 @@ class Invariants:
             self.violated("what was acknowledged is known as a duplicate", event_id)
         self.acknowledged.add(event_id)
         self.accepted.setdefault(event_id, self._loop.time())
+        if event_id in self.answers:
+            self.answered_at.setdefault(self.answers[event_id], self._loop.time())
         if ("aventa", event_id) not in self._rows.events:
             self.violated("what was acknowledged is on disk", event_id)

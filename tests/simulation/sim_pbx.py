@@ -73,7 +73,7 @@ class Call:
 
     `due` is its errand (no makers: there must not be one), `again` that of the call which uses its
     reference again. An end is by one of `agents`, who dialled `dialed`. `told` are the numbers that
-    go on a card.
+    go on a card. Who `gave_up` was not answered.
     """
 
     reference: str
@@ -85,6 +85,7 @@ class Call:
     agents: set[int] = field(default_factory=set)
     dialed: str = ""
     told: set[str] = field(default_factory=set)
+    gave_up: bool = False
 
 
 def message_id(event_id: str) -> str:
@@ -219,11 +220,19 @@ def _without_agent(story: _Story) -> None:
 def _abandoned(story: _Story) -> None:
     story.say(0.0, "call.queued")
     story.say(20.0, "call.abandoned")
+    story.call.gave_up = True
+
+
+def _abandoned_and_ended(story: _Story) -> None:
+    """Many phone systems say both, in any order."""
+    _abandoned(story)
+    story.say(20.1, "call.ended")
 
 
 def _unanswered(story: _Story) -> None:
     story.say(0.0, "call.queued")
     story.say(20.0, "call.ended")
+    story.call.gave_up = True
 
 
 def _answered_again(story: _Story) -> None:
@@ -289,7 +298,8 @@ _STORIES: Final[tuple[tuple[Callable[[_Story], None], int], ...]] = (
     (_answered, 40),
     (_transferred, 12),
     (_without_agent, 6),
-    (_abandoned, 6),
+    (_abandoned, 3),
+    (_abandoned_and_ended, 3),
     (_unanswered, 4),
     (_answered_again, 4),
     (_skewed, 4),

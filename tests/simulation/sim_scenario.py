@@ -9,10 +9,13 @@ from sim_loop import dice
 from sim_weather import FAULTS, Window
 
 from bridge.domain.events import Agent
-from bridge.domain.routes import Route, RouteTable
+from bridge.domain.routes import Route, RouteTable, outlet_name
 
 BASE: Final = "https://cention.example"
 OTHER_BASE: Final = "https://other.example"
+# The rule that writes to who gave up, and the route that its messages leave by.
+MISSED: Final = "missed"
+OUTLET: Final = outlet_name(MISSED)
 OWN_QUEUES: Final = ("queue0", "queue1", "queue2")
 InDoubt = Literal["reconcile", "resend", "hold"]
 
@@ -91,9 +94,10 @@ def _routes(chance: Random, *, many: bool) -> tuple[RouteTable, dict[str, str]]:
         agent=Agent(9, 9),
         dest_msisdn="46812345678",
     )
-    tokens = {"default": "token-a"}
+    outlet = replace(default, name=OUTLET)
+    tokens = {"default": "token-a", OUTLET: chance.choice(["token-a", "token-w"])}
     if not many:
-        return RouteTable((), default), tokens
+        return RouteTable((), default, (outlet,)), tokens
     routes = []
     for number in range(1, chance.randrange(2, 4)):
         name = f"route{number}"
@@ -103,7 +107,7 @@ def _routes(chance: Random, *, many: bool) -> tuple[RouteTable, dict[str, str]]:
         route = Route(name=name, base_url=base, workspace=workspace, queue_names=queues)
         routes.append(route)
         tokens[name] = chance.choice(["token-a", "token-b", f"token-{number}"])
-    return RouteTable(tuple(routes), default), tokens
+    return RouteTable(tuple(routes), default, (outlet,)), tokens
 
 
 def _rates(chance: Random, total: float) -> dict[str, float]:

@@ -30,6 +30,7 @@ class Errand:
     marker: str = ""
     reference_id: str = ""
     has_integration: bool = False
+    is_message: bool = False
     ends: list[EndErrand] = field(default_factory=list)
 
 
@@ -185,9 +186,10 @@ class Upstream:
         made = self._add(workspace, errand.body)
         made.marker, made.reference_id = errand.message_id, reference
         made.has_integration = errand.integration is not None
+        made.is_message = errand.watemplate is not None
         if not self.is_exclusive:
             workspace.owed.add(made.id)
-        self.counts["errands"] += 1
+        self.counts["messages" if made.is_message else "errands"] += 1
         self._trace("made", made.id, reference)
         return made.id
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from sim_invariants import Invariants
 from sim_pbx import Call, Caller, Due
 from sim_rows import Row, Rows
-from sim_scenario import Scenario
+from sim_scenario import OUTLET, Scenario
 from sim_upstream import Errand, Upstream
 
 from bridge.domain.deliveries import Kind, State
@@ -26,14 +26,18 @@ class Verdict:
     def give(self, calls: Sequence[Call]) -> None:
         """Check everything; the first thing that is wrong is noted."""
         by_reference: dict[str, list[tuple[str, Errand]]] = defaultdict(list)
+        messages: dict[str, list[tuple[str, Errand]]] = defaultdict(list)
         for scope, workspace in self._upstream.workspaces.items():
             for errand in workspace.errands.values():
                 if errand.marker:
-                    by_reference[errand.reference_id].append((scope, errand))
+                    kept = messages if errand.is_message else by_reference
+                    kept[errand.reference_id].append((scope, errand))
         for call in calls:
             self._check_call(call, by_reference.pop(call.reference, []))
-        if by_reference:
-            self._watch.violated("nobody's errand is made up", str(sorted(by_reference)))
+            self._check_messages(call, messages.pop(call.reference, []))
+        if by_reference or messages:
+            names = str(sorted({*by_reference, *messages}))
+            self._watch.violated("nobody's errand is made up", names)
         self._check_rest()
         self._check_lists()
         self._check_cards(calls)
@@ -51,6 +55,28 @@ class Verdict:
                 self._check_due(call, due, own)
         if left:
             self._watch.violated("a call has the errands that were asked for", call.reference)
+
+    def _check_messages(self, call: Call, found: list[tuple[str, Errand]]) -> None:
+        """See that a rule writes to a caller once at most, and to those who gave up for sure."""
+        watch, scenario = self._watch, self._scenario
+        rows = [
+            row
+            for row in (*self._rows.outbox.values(), *self._rows.delivered.values())
+            if row.kind is Kind.WATEMPLATE and row.reference_id == call.reference
+        ]
+        if any(scope != scenario.routes.named(OUTLET).scope for scope, _ in found):
+            watch.violated("a message leaves by its rule's own route", call.reference)
+        # A reference that is used again is another call.
+        most = 2 if scenario.gap_s else 1
+        is_doubled = any(row.key in watch.unclear for row in rows) and scenario.in_doubt == "resend"
+        if len(rows) > most or (len(found) > len(rows) and not is_doubled):
+            watch.violated("a rule writes once in a call", f"{call.reference}: {len(found)}")
+        watch.counts["messages given up"] += sum(row.state is State.GIVEN_UP for row in rows)
+        thread = self._rows.calls.get(("aventa", call.reference))
+        is_settling = thread is not None and thread.timer_us is not None
+        is_due = call.gave_up and call.caller.numbers and not scenario.jumps and not is_settling
+        if is_due and not rows:
+            watch.violated("who gave up is written to", call.reference)
 
     def _check_due(self, call: Call, due: Due, errands: list[Errand]) -> None:
         rows = [
@@ -139,6 +165,7 @@ class Verdict:
                 State.PARKED: is_behind,
                 State.DEAD: bool(self._upstream.refused.get(row.key)),
                 State.HELD: row.key in self._watch.unclear,
+                State.GIVEN_UP: row.kind is Kind.WATEMPLATE,
             }.get(row.state, False)
             if not is_right:
                 detail = f"{row.key} of {row.reference_id} is {row.state}: {row.error}"

@@ -32,6 +32,10 @@ class Host(Protocol):
         """Say where the process is; it may end here."""
         ...
 
+    def now_us(self) -> int:
+        """Return the time as the process knows it."""
+        ...
+
     def committed(self, items: int) -> None:
         """Say that a commit is on disk, though nobody has heard of it yet."""
         ...
