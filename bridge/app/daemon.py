@@ -239,6 +239,8 @@ class Bridge:
     async def _reload(self, load: Load) -> bool:
         try:
             settings = await asyncio.to_thread(load)
+            # Every template is compiled: not while events wait.
+            policy = await asyncio.to_thread(wiring.ingest_policy, settings)
         except SettingsError as error:
             for line in error.problems:
                 self._log.error("settings refused; the old ones stay in force", problem=line)
@@ -247,7 +249,7 @@ class Bridge:
             if attrgetter(key)(settings) != attrgetter(key)(self._settings):
                 self._log.warning("this setting changes with a restart only", key=key)
         self._settings = settings
-        self._ingest.policy = wiring.ingest_policy(settings)
+        self._ingest.policy = policy
         self._sender.options = wiring.cention_options(settings)
         self._reader_of_reports.options = wiring.reading_options(settings)
         self._dispatcher.reconfigure(wiring.dispatch_policy(settings), wiring.upstreams(settings))

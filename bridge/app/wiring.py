@@ -37,6 +37,7 @@ def dispatch_policy(settings: Settings) -> DispatchPolicy:
         in_flight_max=settings.delivery.in_flight_max,
         refresh_us=settings.contacts.refresh_days * DAY_US,
         shared_numbers=settings.shared_numbers(),
+        manners=settings.manners(),
     )
 
 

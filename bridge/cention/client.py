@@ -9,8 +9,8 @@ import orjson
 
 from bridge.cention.documents import MEDIA_TYPE, TYPES, render
 from bridge.cention.exchange import Exchange
-from bridge.domain.outcomes import Reply
-from bridge.domain.routes import RouteTable
+from bridge.domain.outcomes import Failure, Reply
+from bridge.domain.routes import RouteTable, is_outlet
 from bridge.ports import Parcel
 
 
@@ -47,10 +47,15 @@ class CentionSender:
         return sorted(one for one in names if self._token(one) == token)
 
     def _token(self, route: str) -> str:
+        if is_outlet(route):
+            return self.options.tokens.get(route, "")
         return self.options.tokens.get(route) or self.options.tokens.get("default", "")
 
     async def send(self, parcel: Parcel) -> Reply:
         """Post a parcel's document to the workspace that it was claimed for. Raises nothing."""
+        if not self._token(parcel.route):
+            # Its rule has gone from the settings a moment ago.
+            return Reply(failure=Failure.NOT_CONNECTED)
         scope = parcel.scope or self.options.routes.named(parcel.route).scope
         answer = await self._exchange.request(
             "POST",

@@ -106,8 +106,11 @@ def fold(
     span = with_event(merged(near, event.occurred_us), event, thread.arrivals)
     asked = ask(span)
     span = _with_actions(span, event, asked, thread.arrivals)
-    span, notice, called_off = _with_notice(span, asked.notice)
     far = [one for one in thread.spans if one not in near]
+    notice = asked.notice
+    if notice is not None and notice.rule in _noted_in_call(span, far):
+        notice = None
+    span, called_off = _with_notice(span, notice)
     drafts: list[Draft] = []
     skipped = 0
     settled: list[Span] = []
@@ -158,25 +161,29 @@ def _with_actions(span: Span, event: CallEvent, asked: Asked, order: int) -> Spa
     return span
 
 
-def _with_notice(span: Span, notice: Notice | None) -> tuple[Span, Notice | None, tuple[str, ...]]:
-    """Note a message that is asked for; return it if it is its rule's first in this call.
+def _noted_in_call(span: Span, far: list[Span]) -> set[str]:
+    """Return the rules that have sent a message in the call that a span belongs to."""
+    calls = _calls(sorted([span, *far], key=lambda one: one.first_us))
+    return {one.rule for call in calls if span in call for part in call for one in part.notices}
 
-    What speaks of a call that nobody answered is called off once somebody has.
+
+def _with_notice(span: Span, notice: Notice | None) -> tuple[Span, tuple[str, ...]]:
+    """Note a message that is sent; return which are called off.
+
+    What speaks of a call that nobody answered is, once somebody has.
     """
-    if notice is not None and any(one.rule == notice.rule for one in span.notices):
-        notice = None
     if notice is not None:
         noted = Noted(
             rule=notice.rule, key=notice.draft.key, is_of_no_answer=notice.is_of_no_answer
         )
         span = replace(span, notices=(*span.notices, noted))
     if span.answered_us is None:
-        return span, notice, ()
+        return span, ()
     untrue = tuple(one.key for one in span.notices if one.is_of_no_answer)
     if untrue:
         true = tuple(replace(one, is_of_no_answer=False) for one in span.notices)
         span = replace(span, notices=true)
-    return span, notice, untrue
+    return span, untrue
 
 
 def _calls(spans: list[Span]) -> list[list[Span]]:

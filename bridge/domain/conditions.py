@@ -2,12 +2,11 @@
 
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import jmespath
-from jmespath.exceptions import JMESPathError, JMESPathTypeError
+from jmespath.exceptions import ArityError, JMESPathError
 from jmespath.functions import Functions
 from jmespath.parser import ParsedResult
 
@@ -52,11 +51,9 @@ class Expression:
                 # `text` for 'text' is an old way of writing, and still understood.
                 warnings.simplefilter("ignore", PendingDeprecationWarning)
                 compiled: ParsedResult = jmespath.compile(self.text)
-            # What is null here may be a text in a call, and no mistake.
-            with suppress(JMESPathTypeError):
-                compiled.search(dict.fromkeys(DOCUMENT_FIELDS))
         except (JMESPathError, ValueError, RecursionError) as error:
             raise InvalidExpression(" ".join(str(error).split())) from None
+        _try_out(compiled)
         if strange := sorted(set(_functions(compiled.parsed)) - _FUNCTIONS):
             raise InvalidExpression(f"there is no function {strange[0]}()")
         if strange := sorted(set(_fields(compiled.parsed)) - DOCUMENT_FIELDS):
@@ -67,9 +64,23 @@ class Expression:
         """Say whether its result is true as JMESPath has it; what can't be compared is not."""
         try:
             result = self._compiled.search(document)
-        except (JMESPathError, TypeError, ValueError):
+        except Exception:  # noqa: BLE001 - a site's expression may stumble over any value
             return False
         return result is not None and result is not False and result not in ("", [], {})
+
+
+def _try_out(compiled: ParsedResult) -> None:
+    """See that every function gets as many arguments as it takes.
+
+    Raises:
+        InvalidExpression: one doesn't.
+    """
+    try:
+        compiled.search(dict.fromkeys(DOCUMENT_FIELDS))
+    except ArityError as error:
+        raise InvalidExpression(" ".join(str(error).split())) from None
+    except Exception:  # noqa: BLE001 - what is null here may be a text in a call
+        return
 
 
 def _functions(node: Mapping[str, Any]) -> Iterator[str]:

@@ -5,9 +5,8 @@ import hashlib
 from bridge.domain.calls import Asked, CallKey
 from bridge.domain.deliveries import Notice
 from bridge.domain.errands import Guide, claim, errand
-from bridge.domain.events import CallEvent, EventType
+from bridge.domain.events import WITHHELD, CallEvent, EventType
 from bridge.domain.facts import Facts
-from bridge.domain.msisdn import NumberStatus, PhoneNumber
 from bridge.domain.routes import RouteTable
 from bridge.domain.rules import Action
 from bridge.domain.spans import Span
@@ -40,11 +39,11 @@ def consider(event: CallEvent, span: Span, guide: Guide, received_us: int) -> As
 def abandonment(key: CallKey, span: Span, routes: RouteTable) -> CallEvent:
     """Return the event that no phone system sent: a call ended, and nobody had answered.
 
-    It is told as the call was known last, and always by the same id.
+    It is told as the call was known last, and always by the same id; of the caller it says nothing
+    new.
     """
     source, reference_id = key
     route = routes.named(span.recall("route"))
-    number = span.recall("caller")
     ended_us = span.ended.at_us if span.ended else span.last_us
     told = hashlib.sha256(f"{reference_id}\0{ended_us}".encode()).hexdigest()
     return CallEvent(
@@ -54,10 +53,5 @@ def abandonment(key: CallKey, span: Span, routes: RouteTable) -> CallEvent:
         occurred_us=ended_us,
         route=route.name,
         reference_id=reference_id,
-        caller=(
-            PhoneNumber(NumberStatus.VALID, number)
-            if number
-            else route.read(span.recall("caller_text"))
-        ),
-        caller_text=span.recall("caller_text"),
+        caller=WITHHELD if span.recall("caller") else route.read(span.recall("caller_text")),
     )

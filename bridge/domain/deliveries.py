@@ -96,11 +96,15 @@ class ClosingAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WhatsAppTemplate:
-    """A template message of WhatsApp; `params` is a list of objects as the vendor shows it."""
+    """A template message of WhatsApp; `params` is a list of objects as the vendor shows it.
+
+    `route` is that of the call that it is about, whose people's time of day counts.
+    """
 
     elementname: str
     namespace: str
     params: tuple[dict[str, Any], ...] = ()
+    route: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,7 @@ DOCUMENT_FIELDS: Final = frozenset(
     {
         "eventId",
         "eventType",
+        "occurredAt",
         "referenceId",
         "relatedReferenceId",
         "callerNumber",
@@ -76,6 +77,14 @@ class Facts:
         return self.event.caller.msisdn or self.span.recall("caller")
 
     @property
+    def shows_number(self) -> bool:
+        """Whether the other party has shown nothing else since the number, such as `anonymous`."""
+        number, text = self.span.known.get("caller"), self.span.known.get("caller_text")
+        if text is None:
+            return True
+        return number is not None and (number.at_us, number.order) >= (text.at_us, text.order)
+
+    @property
     def is_withheld(self) -> bool:
         """Whether the caller shows no number, in all that is known of the call."""
         return not self.number and self.event.caller.status is NumberStatus.WITHHELD
@@ -86,7 +95,7 @@ class Facts:
         return (
             self.said("caller_name")
             or (f"+{self.number}" if self.number else "")
-            or ("" if self.is_withheld else self.event.caller_text)
+            or ("" if self.is_withheld else self.said("caller_text"))
             or "Anonymous"
         )
 
@@ -115,7 +124,7 @@ class Facts:
         return {
             "what": WHAT[event.type],
             "caller": self.name,
-            "number": f"+{self.number}" if self.number else event.caller_text,
+            "number": f"+{self.number}" if self.number else self.said("caller_text"),
             "queue": self.said("queue_name"),
             "queue_number": self.said("queue_number"),
             "called": self.said("dest_msisdn"),
@@ -140,6 +149,9 @@ class Facts:
         known = {
             "eventId": event.event_id,
             "eventType": event.type.value,
+            "occurredAt": datetime.fromtimestamp(
+                event.occurred_us // SECOND_US, tz=self.zone
+            ).isoformat(),
             "referenceId": event.reference_id,
             "relatedReferenceId": event.related_reference_id,
             "callerNumber": self.values["number"],

@@ -115,19 +115,19 @@ class Rule:
         """Whether that errand is answered from the start."""
         return Action.ANSWER in self.do
 
-    def templates(self) -> Iterator[tuple[str, str, bool]]:
+    def templates(self) -> Iterator[tuple[tuple[str | int, ...], str, bool]]:
         """Yield the place of each text in the settings, the text, and whether it is HTML."""
-        yield "subject", self.subject, False
-        yield "body", self.body, False
-        yield "html_body", self.html_body, True
+        yield ("subject",), self.subject, False
+        yield ("body",), self.body, False
+        yield ("html_body",), self.html_body, True
         if self.answer is not None:
-            yield "answer.subject", self.answer.subject, False
-            yield "answer.body", self.answer.body, False
-            yield "answer.html_body", self.answer.html_body, True
+            yield ("answer", "subject"), self.answer.subject, False
+            yield ("answer", "body"), self.answer.body, False
+            yield ("answer", "html_body"), self.answer.html_body, True
         if self.message is not None:
             for number, param in enumerate(self.message.params):
                 for key, text in param.items():
-                    yield f"watemplate.params.{number}.{key}", text, False
+                    yield ("watemplate", "params", number, key), text, False
 
 
 def _default(name: str, do: tuple[Action, ...], *on: EventType) -> Rule:
@@ -186,7 +186,8 @@ class RuleBook:
                 try:
                     self._texts.add(text, is_html=is_html)
                 except InvalidTemplate as error:
-                    raise InvalidTemplate(f"rules.{number}.{place}: {error}") from None
+                    name = ".".join(map(str, ("rules", number, *place)))
+                    raise InvalidTemplate(f"{name}: {error}") from None
         self._by_type = {
             kind: tuple(rule for rule in self.rules if kind in rule.on) for kind in EventType
         }

@@ -6,14 +6,24 @@ A message at the wrong time, or to the wrong person, is worse than none: whateve
 about it here is a reason to leave it.
 """
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, tzinfo
 from typing import Final
 
-from bridge.domain.deliveries import ClosingAnswer, Draft, Kind, Notice, Unsent, WhatsAppTemplate
+from bridge.domain.deliveries import (
+    ClosingAnswer,
+    Draft,
+    Kind,
+    NewErrand,
+    Notice,
+    Unsent,
+    WhatsAppTemplate,
+)
 from bridge.domain.errands import Guide, message_id, plain_errand
 from bridge.domain.events import EventType
 from bridge.domain.facts import Facts
-from bridge.domain.msisdn import NumberStatus
+from bridge.domain.hours import Hours
 from bridge.domain.number_facts import can_be_mobile
 from bridge.domain.routes import Route
 from bridge.domain.rules import Message, Rule
@@ -54,7 +64,10 @@ def notice(
         sender=f"+{number}",
         answer=ClosingAnswer(user_type=message.user_type, user_id=message.user_id),
         watemplate=WhatsAppTemplate(
-            elementname=message.elementname, namespace=message.namespace, params=params
+            elementname=message.elementname,
+            namespace=message.namespace,
+            params=params,
+            route=route.name,
         ),
     )
     return Notice(
@@ -77,6 +90,27 @@ def notice(
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manners:
+    """What is looked at again when a message leaves: it may have waited for long.
+
+    `quiet` is by outlet, `zones` by the route of the call; `shared_numbers` have the plus.
+    """
+
+    quiet: Mapping[str, Hours] = field(default_factory=dict)
+    zones: Mapping[str, tzinfo] = field(default_factory=dict)
+    shared_numbers: frozenset[str] = frozenset()
+
+    def wait_until_us(self, errand: NewErrand, outlet: str, now_us: int) -> int | None:
+        """Return from when on a message may leave: now, or later; None: never."""
+        quiet, message = self.quiet.get(outlet), errand.watemplate
+        if errand.sender in self.shared_numbers:
+            return None
+        if quiet is None or message is None:
+            return now_us
+        return quiet.over_us(now_us, self.zones.get(message.route, UTC))
+
+
 def _was_answered_later(facts: Facts) -> bool:
     """Say whether a call that is said to be abandoned was answered, as an event told before."""
     answered_us = facts.span.answered_us
@@ -88,7 +122,8 @@ def _recipient(facts: Facts) -> str:
 
     Of an outbound call that names nobody, it is who was dialled.
     """
-    caller = facts.event.caller
-    if caller.status is NumberStatus.WITHHELD and facts.event.caller_text:
+    if not facts.shows_number:
         return ""
-    return facts.number or (facts.event.dialed_number if facts.event.type.is_outbound else "")
+    dialed = facts.event.dialed_number if facts.event.type.is_outbound else ""
+    # What was dialled is kept as it came where it is no MSISDN, and may look like somebody's.
+    return facts.number or (dialed if dialed.isascii() and dialed.isdecimal() else "")

@@ -81,9 +81,10 @@ class Transaction(Protocol):
         ...
 
     def call_off(self, keys: Collection[str], why: str, now_us: int) -> int:
-        """Give up messages that have not left; return how many.
+        """Give up messages that wait; return how many.
 
-        Whom they were for has not been told, then.
+        Whom one was for that was never tried has not been told. What is on its way, in doubt or
+        with a person is over as of now: it isn't tried again.
         """
         ...
 

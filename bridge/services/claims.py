@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from bridge.domain.contacts import Card
-from bridge.domain.deliveries import Kind, State, Tier
+from bridge.domain.deliveries import Kind, NewErrand, State, Tier
 from bridge.ports import Claim, Clock, Gate, Parcel, Pause, Settlement, Transaction
 from bridge.services.channels import TURNS, Stock
 from bridge.services.recording import PROBE_US, DispatchPolicy
@@ -159,6 +159,10 @@ class Claims:
         written: list[Parcel] = []
         empty: list[Settlement] = []
         for parcel in parcels:
+            if parcel.kind is Kind.WATEMPLATE:
+                if self._may_leave(tx, parcel, now_us):
+                    written.append(parcel)
+                continue
             if parcel.kind is not Kind.CONTACT_CARD:
                 written.append(parcel)
                 continue
@@ -178,6 +182,22 @@ class Claims:
                 )
         tx.settle(empty)
         return written
+
+    def _may_leave(self, tx: Transaction, parcel: Parcel, now_us: int) -> bool:
+        """See whether a message may leave now; else let it wait, or give it up."""
+        if not isinstance(parcel.payload, NewErrand):
+            return False
+        until_us = self.policy.manners.wait_until_us(parcel.payload, parcel.route, now_us)
+        if until_us is not None and until_us <= now_us:
+            return True
+        attempts = parcel.attempts - 1
+        due_us = now_us if until_us is None else until_us
+        tx.settle(
+            [Settlement(id=parcel.id, state=State.READY, due_us=due_us, attempts=attempts, tier=1)]
+        )
+        if until_us is None:
+            tx.call_off([parcel.key], "it is not to be sent any more", now_us)
+        return False
 
 
 def _steps(wanted: Wanted) -> Iterator[_Step]:

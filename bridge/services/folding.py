@@ -14,6 +14,7 @@ from bridge.domain.contacts import Claim, ConflictPolicy, Identified, Key, Perso
 from bridge.domain.deliveries import Draft, Kind, Notice, Unsent
 from bridge.domain.errands import Guide
 from bridge.domain.events import CallEvent
+from bridge.domain.routes import is_outlet
 from bridge.ports import CallKey, Gate, Order, Quarrel, Telling, ThreadRow, Transaction
 
 DIGEST_BYTES: Final = 16
@@ -89,11 +90,11 @@ class _Sheet:
 
 
 class Folder:
-    """Folds events into their calls. `policy` can be replaced while running."""
+    """Folds events into their calls. Another policy is another folder: a commit goes by one."""
 
     def __init__(self, policy: IngestPolicy, digest_key: bytes) -> None:
         """Decide by this policy; the key is the store's secret."""
-        self.policy = policy
+        self.policy: Final = policy
         self._digest_key = digest_key
 
     def fold(self, tx: Transaction, happenings: Sequence[Happening], now_us: int) -> list[Effect]:
@@ -135,7 +136,7 @@ class Folder:
         sheet.owners = tx.owners(keys)
         sheet.people = tx.people(set(sheet.owners.values()))
         if notices:
-            whom = {self._mark(*_voice(notice)) for notice in notices}
+            whom = {self._mark(*of_number(notice.number)) for notice in notices}
             whom.update(self._mark(person) for person in sheet.people)
             sheet.told = tx.told(whom)
 
@@ -161,9 +162,11 @@ class Folder:
         )
 
     def _order(self, sheet: _Sheet, happening: Happening, asked: Draft) -> Gate:
-        # A route may be gone since the errand was made; what is left of the call still leaves.
-        route = self.policy.guide.routes.named(asked.route).name
-        draft = replace(asked, route=route)
+        draft = asked
+        if not is_outlet(asked.route):
+            # A route may be gone since the errand was made; what is left of the call still leaves.
+            route = self.policy.guide.routes.named(asked.route).name
+            draft = replace(asked, route=route)
         sheet.orders.append(
             Order(
                 draft=draft,
@@ -210,13 +213,16 @@ class Folder:
 
     def _tell(self, sheet: _Sheet, notice: Notice, person: str) -> bool:
         """Note that somebody is told something; False: they were told it a short time ago."""
-        voice = _voice(notice)
-        person = person or sheet.owners.get(voice, "")
+        person = person or sheet.owners.get(_voice(notice), "")
         at_us = notice.draft.not_before_us or 0
-        whom = [self._mark(*voice), *([self._mark(person)] if person else [])]
+        # By the number too: it is the same one in every workspace.
+        whom = [
+            self._mark(*of_number(notice.number)),
+            *([self._mark(person)] if person else []),
+        ]
         for mark in whom:
             before_us = sheet.told.get((mark, notice.template))
-            if before_us is not None and at_us - before_us < notice.not_within_us:
+            if before_us is not None and abs(at_us - before_us) < notice.not_within_us:
                 return False
         for mark in whom:
             sheet.told[mark, notice.template] = at_us
@@ -250,6 +256,11 @@ class Folder:
 
     def _mark(self, *parts: str) -> str:
         return mark(self._digest_key, *parts)
+
+
+def of_number(number: str) -> tuple[str, ...]:
+    """Return what is marked for an MSISDN; see `mark`."""
+    return "number", number
 
 
 def _voice(notice: Notice) -> Key:

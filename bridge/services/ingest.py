@@ -79,16 +79,20 @@ class Ingest:
         self._digest_key = digest_key
         self._on_work = on_work
         self._on_taken = on_taken
-        self.folder = Folder(policy, digest_key)
+        self._folder = Folder(policy, digest_key)
+
+    def folder(self) -> Folder:
+        """Return who folds by the policy of now."""
+        return self._folder
 
     @property
     def policy(self) -> IngestPolicy:
         """What the site has decided."""
-        return self.folder.policy
+        return self._folder.policy
 
     @policy.setter
     def policy(self, policy: IngestPolicy) -> None:
-        self.folder.policy = policy
+        self._folder = Folder(policy, self._digest_key)
 
     def admit(self, document: object, *, source: str) -> Arrival:
         """Check one event.
@@ -96,13 +100,13 @@ class Ingest:
         Raises:
             InvalidEvent: it is not a valid one.
         """
-        now_us = self._clock.now_us()
+        now_us, policy = self._clock.now_us(), self.policy
         admission = admit(
             parse_event(document),
             source=source,
-            routes=self.policy.guide.routes,
+            routes=policy.guide.routes,
             now_us=now_us,
-            age_days_max=self.policy.journal_days,
+            age_days_max=policy.journal_days,
         )
         payload = orjson.dumps(_canonical(document), option=orjson.OPT_SORT_KEYS)
         return Arrival(
@@ -164,7 +168,7 @@ class Ingest:
         tx.add_events([_entry(arrival) for arrival in fresh])
         happenings = [Happening(one.event, one.received_us) for one in fresh]
         of_calls = [one for one in happenings if not one.event.type.is_of_agent]
-        effects = iter(self.folder.fold(tx, of_calls, self._clock.now_us()) if of_calls else ())
+        effects = iter(self._folder.fold(tx, of_calls, self._clock.now_us()) if of_calls else ())
         accepted = (
             Receipt(Taken.ACCEPTED, NO_EFFECT if one.event.type.is_of_agent else next(effects))
             for one in happenings

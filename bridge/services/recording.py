@@ -9,6 +9,7 @@ from bridge.domain.contacts import Card, Person
 from bridge.domain.deliveries import Kind, State
 from bridge.domain.outcomes import Reply, Ruling, Verdict, is_in_order
 from bridge.domain.retry import RetryPolicy
+from bridge.domain.watemplates import Manners
 from bridge.ports import (
     Attempt,
     Clock,
@@ -29,6 +30,7 @@ IN_DOUBT: Final = {
     "hold": State.HELD,
 }
 PROBE_US: Final = 60_000_000
+_NOT_AGAIN: Final = "in doubt: it may have arrived, and is not sent a second time"
 # An id that a database could have given.
 _ID: Final = re.compile(r"[0-9]{1,15}")
 _OUTCOMES: Final = {
@@ -44,7 +46,8 @@ _OUTCOMES: Final = {
 class DispatchPolicy:
     """What a site has decided about delivery.
 
-    `refresh_us` is how long a card is believed; `shared_numbers` (with plus) go on none.
+    `refresh_us` is how long a card is believed; `shared_numbers` (with plus) go on none. `manners`
+    are about messages.
     """
 
     in_doubt: InDoubtPolicy = "resend"
@@ -52,6 +55,16 @@ class DispatchPolicy:
     in_flight_max: int = 32
     refresh_us: int = 30 * 86_400_000_000
     shared_numbers: frozenset[str] = frozenset()
+    manners: Manners = field(default_factory=Manners)
+
+    def unclear(self, kind: Kind) -> State:
+        """Return what becomes of a delivery that may or may not have arrived.
+
+        Nobody is to be written to twice: without a look-up, a message is given up.
+        """
+        if kind is Kind.WATEMPLATE and self.in_doubt == "resend":
+            return State.GIVEN_UP
+        return State.READY if kind.is_repeatable else IN_DOUBT[self.in_doubt]
 
     def missing(self, person: Person, now_us: int) -> Card:
         """Return what Cention lacks of somebody."""
@@ -173,11 +186,12 @@ class Recorder:
         settlements = [
             Settlement(
                 id=parcel.id,
-                state=State.READY if parcel.kind.is_repeatable else IN_DOUBT[self.policy.in_doubt],
+                state=(state := self.policy.unclear(parcel.kind)),
                 due_us=now_us,
                 attempts=parcel.attempts,
                 tier=1,
                 error="in doubt: what became of it is not known",
+                done_us=now_us if state is State.GIVEN_UP else None,
             )
             for parcel in parcels
         ]
@@ -217,8 +231,9 @@ class Recorder:
             state = State.DEAD
         elif verdict is Verdict.UNAUTHORISED or result.ruling.pauses_rate:
             attempts -= 1
-        elif verdict is Verdict.IN_DOUBT and self.policy.in_doubt != "resend":
-            state = IN_DOUBT[self.policy.in_doubt]
+        elif verdict is Verdict.IN_DOUBT and self.policy.unclear(parcel.kind) is not State.READY:
+            state = self.policy.unclear(parcel.kind)
+            error = _NOT_AGAIN if state is State.GIVEN_UP else error
         else:
             state, due_us = self.later(parcel, now_us, reply.retry_after_s)
         return Settlement(
@@ -229,7 +244,7 @@ class Recorder:
             tier=int(state is State.READY and attempts > 0),
             remote_id=reply.remote_id,
             error=error,
-            done_us=now_us if state is State.DELIVERED else None,
+            done_us=now_us if state in {State.DELIVERED, State.GIVEN_UP} else None,
         )
 
     def later(self, parcel: Parcel, now_us: int, after_s: float | None = None) -> tuple[State, int]:

@@ -68,9 +68,10 @@ class Retention:
 
 @dataclass(frozen=True, slots=True)
 class _Closed:
-    """What became of the calls whose timer had run out, and what that has set going."""
+    """What became of a call whose timer had run out, and what that has set going."""
 
-    lapsed: Sequence[Lapsed] = ()
+    key: CallKey
+    lapsed: Lapsed
     effects: Sequence[Effect] = ()
 
 
@@ -93,12 +94,13 @@ class Upkeep:
         meter: Meter,
         log: Log,
         retention: Retention,
-        folder: Folder,
+        folder: Callable[[], Folder],
         on_work: Callable[[Iterable[Gate]], None],
     ) -> None:
         """Stand on these ports. `retention` can be replaced while running.
 
-        `folder` folds what nobody told into its call; `on_work` is told what that sets going.
+        `folder` returns who folds what nobody told into its call, by the policy of now; `on_work`
+        is told what that sets going.
         """
         self._folder = folder
         self._on_work = on_work
@@ -176,21 +178,35 @@ class Upkeep:
         the rules want of one that does.
         """
         while True:
-            closed = await self._writer.submit(self._close, None)
-            for name, count in (
-                ("abandoned", sum(one.abandoned for one in closed.lapsed)),
-                ("stale", sum(one.stale for one in closed.lapsed)),
-            ):
-                for _ in range(count):
-                    self._meter.call(name)
-            gates: set[Gate] = set()
-            for effect in closed.effects:
-                count_effect(self._meter, effect)
-                gates |= effect.gates
-            if gates:
-                self._on_work(gates)
-            if len(closed.lapsed) < _TIMERS_MAX:
+            due = await self._writer.submit(self._due, None)
+            closed = await self._writer.submit_all(self._close, due)
+            for key, one in zip(due, closed, strict=True):
+                if isinstance(one, StoreUnavailable):
+                    raise one
+                if isinstance(one, Exception):
+                    # Whatever it stumbles over is still there the next time.
+                    self._log.error("a call can't be closed", reference=key[1], exc_info=one)
+                    await self._writer.submit(self._give_up, key)
+                elif one is not None:
+                    self._tell(one)
+            if len(due) < _TIMERS_MAX:
                 return
+
+    def _tell(self, closed: _Closed) -> None:
+        for name, count in (("abandoned", closed.lapsed.abandoned), ("stale", closed.lapsed.stale)):
+            for _ in range(count):
+                self._meter.call(name)
+        for effect in closed.effects:
+            count_effect(self._meter, effect)
+            if effect.gates:
+                self._on_work(effect.gates)
+            self._log.info(
+                "abandoned, as no event said",
+                reference=closed.key[1],
+                rule=effect.rule,
+                leads_to=sorted(f"{gate.route}/{gate.kind}" for gate in effect.gates),
+                unsent=[reason.value for reason in effect.unsent],
+            )
 
     async def expire(self) -> None:
         """Give up the messages whose time is over."""
@@ -213,11 +229,39 @@ class Upkeep:
             await self._clock.sleep(0)
         self._last_person = await self._writer.submit(self._purge_people, self._last_person)
 
-    def _close(self, tx: Transaction, items: Sequence[None]) -> list[_Closed]:
-        now_us, policy = self._clock.now_us(), self.retention.calls
-        lapsed: dict[CallKey, Lapsed] = {
+    def _due(self, tx: Transaction, items: Sequence[None]) -> list[list[CallKey]]:
+        return [list(tx.due_threads(self._clock.now_us(), _TIMERS_MAX)) for _ in items]
+
+    def _close(self, tx: Transaction, keys: Sequence[CallKey]) -> list[_Closed | None]:
+        """Close calls; None: an event has come meanwhile, and it is not due any more."""
+        now_us, folder = self._clock.now_us(), self._folder()
+        lapsed = self._lapse(tx, keys, now_us)
+        untold = [
+            Happening(abandonment(key, span, folder.policy.guide.routes), now_us)
+            for key, one in lapsed.items()
+            for span in one.untold
+        ]
+        effects = folder.fold(tx, untold, now_us) if untold else []
+        told: dict[CallKey, list[Effect]] = {}
+        for happening, effect in zip(untold, effects, strict=True):
+            told.setdefault(happening.key, []).append(effect)
+        return [
+            _Closed(key, lapsed[key], told.get(key, ())) if key in lapsed else None for key in keys
+        ]
+
+    def _give_up(self, tx: Transaction, keys: Sequence[CallKey]) -> list[None]:
+        """Close calls without what the rules want of them, which can't be worked out."""
+        self._lapse(tx, keys, self._clock.now_us())
+        return [None for _ in keys]
+
+    def _lapse(
+        self, tx: Transaction, keys: Sequence[CallKey], now_us: int
+    ) -> dict[CallKey, Lapsed]:
+        policy = self._folder().policy.calls
+        lapsed = {
             key: lapse(thread, policy, now_us)
             for key, thread in tx.due_threads(now_us, _TIMERS_MAX).items()
+            if key in keys
         }
         tx.save_threads(
             [
@@ -225,14 +269,7 @@ class Upkeep:
                 for key, one in lapsed.items()
             ]
         )
-        routes = self._folder.policy.guide.routes
-        untold = [
-            Happening(abandonment(key, span, routes), now_us)
-            for key, one in lapsed.items()
-            for span in one.untold
-        ]
-        effects = self._folder.fold(tx, untold, now_us) if untold else []
-        return [_Closed(list(lapsed.values()), effects), *(_Closed() for _ in items[1:])]
+        return lapsed
 
     def _expire(self, tx: Transaction, items: Sequence[None]) -> list[int]:
         return [tx.expire(self._clock.now_us(), _ROWS_MAX) for _ in items]

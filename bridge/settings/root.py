@@ -9,10 +9,12 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from bridge.domain.calls import HOUR_US, CallPolicy
 from bridge.domain.errands import Guide
+from bridge.domain.hours import read_hours
 from bridge.domain.msisdn import NumberStatus, PhoneNumber, read_number
 from bridge.domain.routes import DEFAULT_ROUTE, Route, RouteTable, outlet_name
 from bridge.domain.rules import DEFAULT_RULES, RuleBook
 from bridge.domain.spans import SECOND_US
+from bridge.domain.watemplates import Manners
 from bridge.settings.rules import RuleSettings
 from bridge.settings.sections import (
     AdminSettings,
@@ -106,12 +108,10 @@ class Settings(BaseSettings):
             rule.rule(self.read_own_number, f"rules.{number}")
             for number, rule in enumerate(self.rules)
         )
-        timezones = {route.name: route.timezone for route in self.routes}
-        timezones[DEFAULT_ROUTE] = self.cention.timezone
         return Guide(
             rules=RuleBook((*own_rules, *DEFAULT_RULES)),
             routes=self.route_table(),
-            zones={name: ZoneInfo(zone) for name, zone in timezones.items() if zone is not None},
+            zones=self._zones(),
             shared_numbers=self.shared_numbers(),
             settle_us=self._settle_us,
         )
@@ -139,6 +139,23 @@ class Settings(BaseSettings):
                 if rule.sends
             ),
         )
+
+    def manners(self) -> Manners:
+        """Return what is looked at again when a message leaves."""
+        return Manners(
+            quiet={
+                outlet_name(rule.name or ""): read_hours(rule.quiet_hours)
+                for rule in self.rules
+                if rule.sends and rule.quiet_hours
+            },
+            zones=self._zones(),
+            shared_numbers=self.shared_numbers(),
+        )
+
+    def _zones(self) -> dict[str, ZoneInfo]:
+        timezones = {route.name: route.timezone for route in self.routes}
+        timezones[DEFAULT_ROUTE] = self.cention.timezone
+        return {name: ZoneInfo(zone) for name, zone in timezones.items() if zone is not None}
 
     def shared_numbers(self) -> frozenset[str]:
         """Return the numbers that identify nobody, with the plus."""

@@ -67,8 +67,7 @@ def _check_texts(settings: Settings, rule: RuleSettings, path: KeyPath, findings
         try:
             texts.add(text, is_html=is_html)
         except InvalidTemplate as error:
-            keys = tuple(int(part) if part.isdigit() else part for part in place.split("."))
-            findings.add((*path, *keys), f"can't be filled in ({error}); mend the template")
+            findings.add((*path, *place), f"can't be filled in ({error}); mend the template")
 
 
 def _check_called(

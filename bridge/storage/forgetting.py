@@ -18,7 +18,7 @@ from bridge.domain.calls import Thread
 from bridge.domain.deliveries import EndErrand, Kind, State
 from bridge.domain.outcomes import Verdict
 from bridge.ports import CallKey
-from bridge.services.folding import mark
+from bridge.services.folding import mark, of_number
 from bridge.storage import tables
 from bridge.storage.codecs import decode, encode
 from bridge.storage.failures import translated
@@ -37,22 +37,26 @@ _UNCLEAR: Final = _MOVING | {State.HELD}
 
 @dataclass(slots=True)
 class Found:
-    """Where somebody is mentioned: calls, refusals, deliveries of which an upstream spoke."""
+    """Where somebody is mentioned: calls, refusals, deliveries of which an upstream spoke.
+
+    `is_quarrelled_over` says that something of theirs is said to be somebody else's, or was.
+    """
 
     calls: set[CallKey] = field(default_factory=set)
     refusals: set[str] = field(default_factory=set)
     quoted: set[int] = field(default_factory=set)
+    is_quarrelled_over: bool = False
 
     def __bool__(self) -> bool:
         """Whether anything was found."""
-        return bool(self.calls or self.refusals or self.quoted)
+        return bool(self.calls or self.refusals or self.quoted or self.is_quarrelled_over)
 
 
 def search(connection: Connection, whom: Whom) -> Found:
     """Look through everything that is kept."""
     events, calls, outbox = tables.events.c, tables.calls.c, tables.outbox.c
     delivered = tables.delivered.c
-    found = Found()
+    found, whom_ids = Found(), set(whom.ids)
     for query in (
         select(calls.source, calls.reference_id, calls.state),
         select(events.source, events.reference_id, events.payload),
@@ -70,6 +74,13 @@ def search(connection: Connection, whom: Whom) -> Found:
         found.quoted.update(
             delivery for delivery, said in _each(connection, query) if whom.are_named(said)
         )
+    quarrels = tables.quarrels.c
+    found.is_quarrelled_over = any(
+        value in whom.all or not whom_ids.isdisjoint((owner, claimant))
+        for value, owner, claimant in _each(
+            connection, select(quarrels.value, quarrels.owner, quarrels.claimant)
+        )
+    )
     return found
 
 
@@ -120,14 +131,10 @@ def erase(connection: Connection, whom: Whom, found: Found, *, is_alone: bool) -
 
 def _erase_tellings(connection: Connection, whom: Whom) -> None:
     """Take away what they were told, and what they and others were said to have."""
-    told, quarrels, people = tables.told, tables.quarrels, tables.people
-    scopes = [
-        *connection.execute(select(people.c.scope).distinct()).scalars(),
-        *connection.execute(select(tables.workspaces.c.scope)).scalars(),
-    ]
+    told, quarrels = tables.told, tables.quarrels
     key = secret_of(connection)
     marks = {mark(key, one) for one in whom.ids}
-    marks.update(mark(key, scope, "voice", one) for scope in scopes for one in whom.all)
+    marks.update(mark(key, *of_number(one)) for one in whom.numbers)
     for some in chunks(sorted(marks)):
         connection.execute(delete(told).where(told.c.whom.in_(some)))
     for column, values in (

@@ -13,6 +13,8 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Table,
+    TextClause,
+    and_,
     delete,
     func,
     insert,
@@ -49,7 +51,7 @@ class KeepingTransaction:
         ids = self._portion(
             table,
             table.c.done_us,
-            (table.c.done_us < before_us, table.c.state == State.DELIVERED),
+            (table.c.done_us < before_us, tables.IS_DONE),
             limit,
         )
         names = [column.name for column in target.c]
@@ -97,12 +99,13 @@ class KeepingTransaction:
     def _purge_payloads(self, before_us: int, limit: int) -> int:
         events, outbox, delivered = tables.events, tables.outbox, tables.delivered
         gone = 0
-        for table, moment in (
-            (events, events.c.received_us),
-            (outbox, outbox.c.done_us),
-            (delivered, delivered.c.done_us),
+        for table, moment, is_told in (
+            (events, events.c.received_us, events.c.payload.is_not(None)),
+            (outbox, outbox.c.done_us, and_(tables.IS_DONE, outbox.c.payload.is_not(None))),
+            (outbox, outbox.c.done_us, tables.IS_TOLD_YET),
+            (delivered, delivered.c.done_us, delivered.c.payload.is_not(None)),
         ):
-            conditions = (moment < before_us, table.c.payload.is_not(None))
+            conditions = (moment < before_us, is_told)
             ids = self._portion(table, moment, conditions, limit)
             for some in chunks(ids):
                 self._connection.execute(
@@ -223,7 +226,7 @@ class KeepingTransaction:
         self,
         table: Table,
         moment: Column[Any],
-        conditions: Iterable[ColumnElement[bool]],
+        conditions: Iterable[ColumnElement[bool] | TextClause],
         limit: int,
     ) -> Sequence[int]:
         """Return the ids of the oldest rows that meet the conditions: one, or as many as fit."""

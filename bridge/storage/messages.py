@@ -42,16 +42,20 @@ class MessagesTransaction:
         )
 
     def call_off(self, keys: Collection[str], why: str, now_us: int) -> int:
-        """Give up messages that have not left; return how many.
-
-        What was tried may have arrived, and stays.
-        """
-        outbox = tables.outbox.c
-        waiting = outbox.state == State.READY, outbox.attempts == 0
+        """Give up messages that wait; return how many. See `ports.Transaction`."""
+        outbox = tables.outbox
+        over = State.READY, State.DELIVERED, State.GIVEN_UP
         found: list[str] = []
         for some in chunks(sorted(keys)):
-            query = select(outbox.key).where(outbox.key.in_(some), *waiting)
+            are_these = outbox.c.key.in_(some)
+            query = select(outbox.c.key).where(are_these, outbox.c.state == State.READY)
             found.extend(self._connection.execute(query).scalars())
+            # What may have arrived is not tried again, whatever comes of it.
+            self._connection.execute(
+                update(outbox)
+                .where(are_these, outbox.c.state.not_in(over))
+                .values(expires_us=now_us)
+            )
         self._give_up(found, why, now_us)
         return len(found)
 
@@ -72,7 +76,8 @@ class MessagesTransaction:
                 .where(outbox.c.key.in_(some))
                 .values(state=State.GIVEN_UP, done_us=now_us, error=why)
             )
-            self._connection.execute(delete(told).where(told.c.key.in_(some)))
+            untried = select(outbox.c.key).where(outbox.c.key.in_(some), outbox.c.attempts == 0)
+            self._connection.execute(delete(told).where(told.c.key.in_(untried)))
 
     def note_quarrels(self, quarrels: Sequence[Quarrel]) -> None:
         """Note what two people are said to have; again is counted, and told with the last time."""

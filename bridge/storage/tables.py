@@ -164,6 +164,9 @@ HAS_REMOTE_ID: Final = text("remote_id != ''")
 # What is to be given up at its time, unless it has left by then.
 MAY_EXPIRE: Final = text("expires_us IS NOT NULL AND state = 'ready'")
 IS_GIVEN_UP: Final = text("state = 'given_up'")
+# What was given up, and still tells what it would have said.
+IS_TOLD_YET: Final = text("state = 'given_up' AND payload IS NOT NULL")
+IS_DONE: Final = text("state = 'delivered'")
 Index(
     "ix_outbox_first",
     outbox.c.route,
@@ -175,9 +178,10 @@ Index("ix_outbox_later", outbox.c.route, outbox.c.kind, outbox.c.due_us, sqlite_
 Index("ix_outbox_pending", outbox.c.kind, outbox.c.accepted_us, sqlite_where=IS_PENDING)
 Index("ix_outbox_unclear", outbox.c.id, sqlite_where=IS_UNCLEAR)
 Index("ix_outbox_stopped", outbox.c.id, sqlite_where=IS_STOPPED)
-Index("ix_outbox_done", outbox.c.done_us, sqlite_where=text("done_us IS NOT NULL"))
+Index("ix_outbox_done", outbox.c.done_us, sqlite_where=IS_DONE)
 Index("ix_outbox_expires", outbox.c.expires_us, sqlite_where=MAY_EXPIRE)
 Index("ix_outbox_given_up", outbox.c.done_us, sqlite_where=IS_GIVEN_UP)
+Index("ix_outbox_told_yet", outbox.c.done_us, sqlite_where=IS_TOLD_YET)
 Index("ix_outbox_remote", outbox.c.remote_id, sqlite_where=HAS_REMOTE_ID)
 
 # What was delivered a while ago: out of the way of what waits, and known by its key for as long as

@@ -33,17 +33,20 @@ _NO_DIGITS: Final = bytes(set(range(256)) - set(b"0123456789"))
 
 
 class Whom:
-    """Whom to forget. `ids` are those of the people in the store that it is; maybe none."""
+    """Whom to forget. `ids` are those of the people in the store that it is; maybe none.
+
+    `numbers` are their MSISDNs, `all` is all that tells them, numbers with the plus.
+    """
 
     def __init__(
         self, ids: Collection[str], numbers: Collection[str], values: Collection[str], at: Regions
     ) -> None:
         """Know them by MSISDNs and by other values; numbers are read as at these regions."""
         self.ids = sorted(ids)
-        self._numbers = frozenset(numbers)
+        self.numbers = frozenset(numbers)
         self._values = frozenset(values)
         self._regions = sorted(at, key=str)
-        self._tails = [number[-_TAIL_DIGITS:].encode() for number in self._numbers]
+        self._tails = [number[-_TAIL_DIGITS:].encode() for number in self.numbers]
         self._lower = [one.lower().encode() for one in self._values]
         self.all = frozenset((*values, *(f"+{one}" for one in numbers)))
         telling = (*numbers, *(one.casefold() for one in values if len(one) >= _TELLING_CHARS))
@@ -95,10 +98,10 @@ class Whom:
         if not any(tail in digits for tail in self._tails):
             return False
         runs = (_digits(match[0]).lstrip("0") for match in _RUN.finditer(text))
-        if any(run in self._numbers for run in runs):
+        if any(run in self.numbers for run in runs):
             return True
         return any(
-            found in self._numbers for region in self._regions for found in _numbers(text, region)
+            found in self.numbers for region in self._regions for found in _numbers(text, region)
         )
 
 

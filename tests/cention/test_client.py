@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from aiohttp import web
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from bridge.cention.client import CentionOptions, CentionSender
 from bridge.cention.exchange import Exchange, errors_of, open_session, retry_after
 from bridge.domain.contacts import Card
-from bridge.domain.deliveries import Kind
+from bridge.domain.deliveries import Kind, NewErrand
 from bridge.domain.outcomes import Failure, Reply
 from bridge.domain.routes import Route, RouteTable
 from bridge.ops.clock import SystemClock
@@ -206,3 +207,27 @@ def test_no_retry_after_makes_it_stumble(value: str) -> None:
 )  # fmt: skip
 def test_no_error_document_makes_it_stumble(document: object) -> None:
     assert isinstance(errors_of(document), str)
+
+
+async def test_a_message_whose_rule_is_gone_leaves_with_nobody_elses_token() -> None:
+    asked = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        asked.append(request)
+        return web.Response(status=201)
+
+    app = web.Application()
+    app.router.add_post("/s/demo/capi/json/c3_new_errands", answer)
+    parcel = replace(
+        PARCEL,
+        kind=Kind.WATEMPLATE,
+        route="watemplate:gone",
+        payload=NewErrand(message_id="m", name="n", sender="+60", subject="", body=""),
+    )
+    async with TestServer(app) as server, sender_to(str(server.make_url(""))) as sender:
+        assert (await sender.send(parcel)).failure is Failure.NOT_CONNECTED
+        sender.options = replace(
+            sender.options, tokens={**sender.options.tokens, "watemplate:gone": "wa"}
+        )
+        assert (await sender.send(parcel)).status == 201
+    assert [one.headers["Authorization"] for one in asked] == ["Bearer wa"]

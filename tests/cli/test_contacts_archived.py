@@ -10,7 +10,7 @@ from bridge.domain.deliveries import Kind
 from bridge.domain.outcomes import Reply
 from bridge.ops.clock import SystemClock
 from bridge.ports import Quarrel, Sighting, Telling
-from bridge.services.folding import mark
+from bridge.services.folding import mark, of_number
 from bridge.storage.schema import secret_of
 from bridge.storage.tables import metadata
 from bridge.storage.transaction import SqlTransaction
@@ -52,7 +52,7 @@ def tell(site: Site) -> None:
         people = connection.exec_driver_sql("SELECT DISTINCT scope FROM people").scalars()
         scope = next(iter(people))
         key = scope, "voice", NUMBER
-        whom = mark(secret_of(connection), *key)
+        whom = mark(secret_of(connection), *of_number(NUMBER[1:]))
         tx.tell([Telling(whom=whom, template="ns/hello", key="m1:new", at_us=1)])
         quarrel = Quarrel(key=key, owner="o", claimant="c", decided="prefer_cuid", at_us=1)
         tx.note_quarrels([quarrel])

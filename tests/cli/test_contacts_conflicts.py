@@ -82,3 +82,16 @@ def test_whoever_is_forgotten_is_in_no_conflict_any_more(site: Site) -> None:
     quarrel(site)
     forget(site, "other")
     assert shown(site, CUID)[0]["conflicts"] == []
+
+
+def test_what_is_left_of_a_conflict_alone_is_forgotten_too(site: Site) -> None:
+    quarrel(site)
+
+    def leave_it_alone(connection: Any) -> None:
+        for table in ("calls", "events", "people", "person_keys", "outbox"):
+            connection.exec_driver_sql(f"DELETE FROM {table}")  # noqa: S608 - the bridge's own names
+
+    site.do(leave_it_alone)
+    assert shown(site, NUMBER)[0]["conflicts"]
+    forget(site, NUMBER)
+    assert site.run("contacts", "show", NUMBER).exit_code == 1

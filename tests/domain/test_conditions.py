@@ -127,7 +127,7 @@ def test_what_is_not_known_is_not_true(text: str) -> None:
         ("queuename == 'x'", "no event has a field 'queuename'"),
         ("extraData.x || callreason", "no event has a field 'callreason'"),
         ("contains(extraData.x, 'y') && lenght(cuid)", "no function lenght"),
-        ("nosuch(cuid)", "Unknown function"),
+        ("nosuch(cuid)", "no function nosuch"),
         ("contains(cuid)", "Expected 2 arguments"),
         ("!call.answered", r"write !\(a\.b\)"),
         ("", "Empty expression|cannot be empty|Invalid"),
@@ -145,6 +145,19 @@ def test_whatever_is_written_is_refused_or_gives_an_answer(text: str) -> None:
     except InvalidExpression:
         return
     assert made.holds(facts(ABANDONED).document) in {True, False}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "contains('vip gold', cuid)",
+        "floor(to_number('inf'))",
+        "ceil(to_number(extraData.callReason)) > `2`",
+    ],
+)
+def test_an_expression_that_stumbles_over_a_value_is_not_true(text: str) -> None:
+    told = replace(ABANDONED, call_reason="inf")
+    assert not Expression(text).holds(facts(told).document)
 
 
 def test_the_document_holds_exactly_the_fields_that_may_be_asked_for() -> None:

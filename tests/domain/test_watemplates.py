@@ -20,6 +20,7 @@ from bridge.domain.hours import read_hours
 from bridge.domain.markers import find_marker
 from bridge.domain.msisdn import read_number
 from bridge.domain.rules import DEFAULT_RULES, HOUR_US, Action, Message, Rule, RuleBook
+from bridge.domain.watemplates import Manners
 
 SETTLE_US = 10_000_000
 MESSAGE = Message(
@@ -67,7 +68,10 @@ def test_a_message_is_an_errand_of_its_own_as_the_vendors_page_shows_it() -> Non
     draft, errand = notice.draft, notice.draft.payload
     assert isinstance(errand, NewErrand)
     assert errand.watemplate == WhatsAppTemplate(
-        elementname="missed_call", namespace="ns", params=({"default": "Ada", "order": "1234"},)
+        elementname="missed_call",
+        namespace="ns",
+        params=({"default": "Ada", "order": "1234"},),
+        route="default",
     )
     assert errand.answer == ClosingAnswer(user_type="cention", user_id="17")
     assert errand.integration is None
@@ -203,3 +207,50 @@ def test_after_a_callback_it_goes_to_who_asked_for_it_else_to_who_was_dialled() 
     assert [one.number for one in told(asked, rung, by=by)[0]] == ["60123456789"]
     assert [one.number for one in told(rung, by=by)[0]] == ["60123456788"]
     assert told(replace(rung, outcome="busy"), by=by) == ([], [None])
+
+
+@pytest.mark.parametrize(
+    "dialed", ["(8170) 6-9645669", "6012345678O9", "*60123456789", "60374571234"]
+)
+def test_what_was_dialled_is_written_to_only_if_it_is_a_number_that_can_be_mobile(
+    dialed: str,
+) -> None:
+    rung = event("outbound.ended", 5, caller=WITHHELD, caller_name="", dialed_number=dialed)
+    notices, (reason,) = told(rung)
+    assert notices == []
+    assert reason in {Unsent.NO_NUMBER, Unsent.NOT_MOBILE}
+
+
+def test_who_withholds_the_number_later_in_the_call_is_not_written_to_by_it() -> None:
+    hidden = event("call.transferred", 1, caller=WITHHELD, caller_text="anonymous")
+    silent = event("call.abandoned", 2, caller=WITHHELD, caller_text="")
+    shown = event("call.queued", 0, caller_text="+60123456789")
+    on = replace(MISSED, on=frozenset({EventType.CALL_ABANDONED}))
+    assert told(shown, hidden, silent, by=guide(on))[1][-1] is Unsent.NO_NUMBER
+    assert len(told(shown, silent, by=guide(on))[0]) == 1
+
+
+def test_a_rule_sends_once_in_a_call_that_a_callback_holds_together_for_days() -> None:
+    on = replace(MISSED, on=frozenset({EventType.OUTBOUND_ENDED}))
+    tries = [
+        event("outbound.ended", 25 * 60 * day, outcome="no_answer", event_id=f"o{day}")
+        for day in (1, 2, 3)
+    ]
+    late = replace(MESSAGE, valid_for_us=10 * 24 * HOUR_US)
+    by = guide(replace(on, message=late))
+    assert len(told(event("callback.requested", 0), *tries, by=by)[0]) == 1
+
+
+def test_what_waited_is_looked_at_again_when_it_leaves() -> None:
+    ([notice], _) = told(ABANDONED)
+    errand = notice.draft.payload
+    assert isinstance(errand, NewErrand)
+    outlet, night = notice.draft.route, read_hours(["14:00-15:00"])
+    assert Manners().wait_until_us(errand, outlet, NOW_US) == NOW_US
+    quiet = Manners(quiet={outlet: night})
+    assert quiet.wait_until_us(errand, outlet, NOW_US) == NOW_US + 46 * MINUTE_US + 40_000_000
+    assert quiet.wait_until_us(errand, "watemplate:other", NOW_US) == NOW_US
+    abroad = Manners(quiet={outlet: night}, zones={"default": ZoneInfo("Asia/Kuala_Lumpur")})
+    assert abroad.wait_until_us(errand, outlet, NOW_US) == NOW_US
+    shared = Manners(shared_numbers=frozenset({errand.sender}))
+    assert shared.wait_until_us(errand, outlet, NOW_US) is None

@@ -1,5 +1,6 @@
 """WhatsApp templates on their way: when they leave, and when they had better not."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -11,10 +12,12 @@ from sqlalchemy import text
 
 from bridge.domain.deliveries import Kind, NewErrand
 from bridge.domain.events import EventType
+from bridge.domain.facts import Facts
 from bridge.domain.hours import read_hours
 from bridge.domain.outcomes import Failure, Reply
 from bridge.domain.routes import Route, RouteTable
 from bridge.domain.rules import DEFAULT_RULES, HOUR_US, Action, Message, Rule, RuleBook
+from bridge.domain.watemplates import Manners
 from bridge.services.channels import Upstream
 from bridge.services.recording import DispatchPolicy
 
@@ -224,6 +227,123 @@ async def test_an_abandoned_call_that_nobody_told_of_takes_its_own_route(tmp_pat
         assert isinstance(parcel.payload, NewErrand)
         assert (parcel.route, parcel.payload.name) == ("sales", "Ada")
         assert parcel.payload.sender.startswith("anonymous-")
+
+
+async def test_a_retry_keeps_quiet_hours_too(tmp_path: Path) -> None:
+    # The bench begins at 14:13:20; quiet hours begin a minute later.
+    quiet = read_hours(["14:14-15:00"])
+    message = replace(MESSAGE, quiet=quiet)
+    policy = DispatchPolicy(manners=Manners(quiet={OUTLET.name: quiet}))
+    async with site(tmp_path, replace(MISSED, message=message), policy) as on:
+        on.dice.chance = 1.0
+        on.sender.answer = lambda _parcel: Reply(status=503)
+        await on.take(document("call.abandoned"))
+        await on.turn(39)
+        tried = len(sent(on))
+        assert tried > 0
+        on.sender.answer = None
+        await on.turn(45 * 60, step_s=30)
+        assert len(sent(on)) == tried
+        await on.turn(120, step_s=10)
+        assert (len(sent(on)), states(on)) == (tried + 1, ["delivered"])
+
+
+async def test_a_number_that_is_declared_shared_meanwhile_is_not_written_to(
+    tmp_path: Path,
+) -> None:
+    async with site(tmp_path) as on:
+        await on.take(document("call.abandoned"))
+        shared = frozenset({"+60123456789"})
+        on.dispatcher.reconfigure(
+            DispatchPolicy(manners=Manners(shared_numbers=shared)),
+            [Upstream(ROUTE.scope, frozenset({"default", OUTLET.name}), 1_000_000)],
+        )
+        await on.turn(30)
+        assert (sent(on), states(on)) == ([], ["given_up"])
+
+
+async def test_an_answer_stops_what_was_tried_in_vain(tmp_path: Path) -> None:
+    async with site(tmp_path) as on:
+        on.dice.chance = 1.0
+        on.sender.answer = lambda _parcel: Reply(status=503)
+        await on.take(document("call.abandoned"))
+        await on.turn(12)
+        tried = len(sent(on))
+        on.sender.answer = None
+        await on.take(document("call.answered"))
+        await on.turn(300, step_s=5)
+        assert tried > 0
+        assert (len(sent(on)), states(on)) == (tried, ["given_up"])
+
+
+async def test_without_look_ups_a_message_in_doubt_is_not_sent_again_nor_another_like_it(
+    tmp_path: Path,
+) -> None:
+    async with site(tmp_path) as on:
+        on.sender.script = [Reply(status=201), Reply(status=504)]
+        await on.take(document("call.abandoned"))
+        await on.turn(60)
+        assert (len(sent(on)), states(on)) == (1, ["given_up"])
+        await on.take(document("call.abandoned", "r2"))
+        await on.turn(60)
+        assert (len(sent(on)), unsent(on)) == (1, ["repeated"])
+
+
+async def test_a_message_on_its_way_at_a_crash_is_not_sent_again_without_look_ups(
+    tmp_path: Path,
+) -> None:
+    async with site(tmp_path) as on:
+        on.sender.gate = asyncio.Event()
+        await on.take(document("call.abandoned"))
+        await on.turn(12)
+        await on.dispatcher.recover()
+        on.sender.gate.set()
+        assert states(on) == ["given_up"]
+
+
+async def test_a_number_is_told_once_whichever_workspace_it_called(tmp_path: Path) -> None:
+    north = replace(ROUTE, name="north", workspace="north", queue_names=frozenset({"North"}))
+    async with site(tmp_path) as on:
+        guide = replace(on.ingest.policy.guide, routes=RouteTable((north,), ROUTE, (OUTLET,)))
+        on.ingest.policy = replace(on.ingest.policy, guide=guide)
+        await on.take(
+            document("call.abandoned"), document("call.abandoned", "r2", queueName="North")
+        )
+        await on.turn(30)
+        assert (len(sent(on)), unsent(on)) == (1, ["repeated"])
+
+
+async def test_a_call_that_cannot_be_closed_keeps_no_other_from_it(tmp_path: Path) -> None:
+    async with site(tmp_path) as on:
+        await on.take(
+            document("call.ended", "bad", callerName="Bad"),
+            document("call.ended", "good", callerNumber="+60123456788"),
+        )
+        await on.turn(11)
+        rules: Any = Stumbling(on.ingest.policy.guide.rules)
+        guide = replace(on.ingest.policy.guide, rules=rules)
+        on.ingest.policy = replace(on.ingest.policy, guide=guide)
+        await on.upkeep.close_calls()
+        await on.turn(15)
+        assert [one.sender for one in sent(on)] == ["+60123456788"]
+        assert [event for event, _ in on.log.said].count("a call can't be closed") == 1
+        await on.upkeep.close_calls()
+        assert [event for event, _ in on.log.said].count("a call can't be closed") == 1
+
+
+class Stumbling:
+    """Rules that fail for one caller, as only a fault of the bridge's own would make them."""
+
+    def __init__(self, rules: RuleBook) -> None:
+        self._rules = rules
+
+    def find(self, facts: Facts) -> Rule | None:
+        if facts.name == "Bad":
+            raise ZeroDivisionError
+        return self._rules.find(facts)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._rules, name)
 
 
 async def test_a_lost_message_is_looked_up_before_it_is_sent_again(tmp_path: Path) -> None:

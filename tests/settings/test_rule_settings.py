@@ -171,6 +171,12 @@ def without(key: str) -> str:
             SENDING.replace(' namespace = "ns"', ' namespace = "ns", params = "a"'),
             'rules.0.watemplate.params: is no list; use a list of tables, [{ name = "',
         ),
+        (
+            SENDING.replace(
+                ' namespace = "ns"', ' namespace = "ns", params = [{ "²" = "{{ x }}" }]'
+            ),
+            "rules.0.watemplate.params.0.²: can't be filled in ('x' is undefined)",
+        ),
         (SENDING + "valid_for = 2\n", "rules.0.valid_for: is no duration; use text with a unit"),
         (SENDING + 'valid_for = "2 hours"\n', "rules.0.valid_for: is no duration; use text with"),
         (SENDING + 'valid_for = "10s"\n', "rules.0.valid_for: is over before it may be sent; use"),

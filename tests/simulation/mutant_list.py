@@ -262,7 +262,7 @@ MUTANTS: Final = (
     _one(
         "a rule writes each time",
         DOMAIN + "calls.py",
-        "    if notice is not None and any(one.rule == notice.rule for one in span.notices):\n",
+        "    if notice is not None and notice.rule in _noted_in_call(span, far):\n",
         "    if notice is not None and not span.first_us:\n",
     ),
     _one(

@@ -121,10 +121,13 @@ class SimMessages(SimLookups):
             self.rows.set(self.rows.told, (one.whom, one.template), one)
 
     def call_off(self, keys: Collection[str], why: str, now_us: int) -> int:
-        ready = self.rows.in_states([State.READY])
-        off = [row for row in ready if row.key in keys and row.attempts == 0]
-        self._give_up(off, why, now_us)
-        return len(off)
+        ready = [row for row in self.rows.in_states([State.READY]) if row.key in keys]
+        over = {State.READY, State.DELIVERED, State.GIVEN_UP}
+        for row in self.rows.in_states(one for one in State if one not in over):
+            if row.key in keys:
+                self.rows.put(replace(row, expires_us=now_us))
+        self._give_up(ready, why, now_us)
+        return len(ready)
 
     def expire(self, now_us: int, limit: int) -> int:
         over = sorted(
@@ -138,7 +141,7 @@ class SimMessages(SimLookups):
     def _give_up(self, rows: Sequence[Row], why: str, now_us: int) -> None:
         for row in rows:
             self.rows.put(replace(row, state=State.GIVEN_UP, done_us=now_us, error=why))
-        keys = {row.key for row in rows}
+        keys = {row.key for row in rows if row.attempts == 0}
         for name in [name for name, one in self.rows.told.items() if one.key in keys]:
             self.rows.drop(self.rows.told, name)
 

@@ -16,9 +16,13 @@ def upgrade() -> None:
         ["expires_us"],
         sqlite_where=sa.text("expires_us IS NOT NULL AND state = 'ready'"),
     )
-    op.create_index(
-        "ix_outbox_given_up", "outbox", ["done_us"], sqlite_where=sa.text("state = 'given_up'")
-    )
+    op.drop_index("ix_outbox_done", "outbox")
+    for name, condition in (
+        ("done", "state = 'delivered'"),
+        ("given_up", "state = 'given_up'"),
+        ("told_yet", "state = 'given_up' AND payload IS NOT NULL"),
+    ):
+        op.create_index(f"ix_outbox_{name}", "outbox", ["done_us"], sqlite_where=sa.text(condition))
     op.create_table(
         "quarrels",
         sa.Column("scope", sa.String(length=512), nullable=False),

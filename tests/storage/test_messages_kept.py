@@ -124,16 +124,42 @@ def test_a_message_that_is_called_off_has_told_nobody(
     assert (state(connection), tx.told(["w"]), claimed(tx, 110)) == ("given_up", {}, [])
 
 
-def test_a_message_that_was_tried_may_have_arrived_and_is_not_called_off(
+def test_a_message_that_was_tried_is_not_tried_again_once_it_is_called_off(
     tx: SqlTransaction, connection: Connection
+) -> None:
+    tx.put_orders([message()])
+    tx.tell([Telling(whom="w", template="t", key="m1:new", at_us=110)])
+    claimed(tx, 110)
+    again = Settlement(id=1, state=State.READY, due_us=120, attempts=1, tier=1)
+    tx.settle([again])
+    assert tx.call_off(["m1:new"], "answered", 112) == 1
+    assert state(connection) == "given_up"
+    # It may have arrived, so whom it was for counts as told.
+    assert tx.told(["w"]) == {("w", "t"): 110}
+
+
+@pytest.mark.parametrize("became", [State.READY, State.DOUBTFUL, State.HELD])
+def test_what_is_on_its_way_when_it_is_called_off_is_over_with_its_answer(
+    tx: SqlTransaction, connection: Connection, became: State
 ) -> None:
     tx.put_orders([message()])
     claimed(tx, 110)
     assert tx.call_off(["m1:new"], "answered", 111) == 0
-    again = Settlement(id=1, state=State.READY, due_us=120, attempts=1, tier=1)
+    tx.settle([Settlement(id=1, state=became, due_us=120, attempts=1, tier=1)])
+    again = Settlement(id=1, state=State.READY, due_us=130, attempts=1, tier=1)
     tx.settle([again])
-    assert tx.call_off(["m1:new"], "answered", 112) == 0
-    assert state(connection) == "ready"
+    assert claimed(tx, 130) == []
+    assert (tx.expire(130, 9), state(connection)) == (1, "given_up")
+
+
+def test_an_answer_does_not_take_back_what_was_delivered(
+    tx: SqlTransaction, connection: Connection
+) -> None:
+    tx.put_orders([message()])
+    claimed(tx, 110)
+    tx.settle([Settlement(id=1, state=State.DELIVERED, due_us=120, attempts=1, done_us=120)])
+    assert tx.call_off(["m1:new"], "answered", 121) == 0
+    assert state(connection) == "delivered"
 
 
 def test_what_is_given_up_is_not_asked_for_again(
