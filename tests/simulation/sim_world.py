@@ -302,6 +302,9 @@ class SimWorld:
             return False
         if any(one.late for one in self.upstream.workspaces.values()):
             return False
+        threads = (row.thread for row in self.rows.calls.values())
+        if any(span.awaits_settling for thread in threads for span in thread.spans):
+            return False
         return all(one.state == "closed" for one in self.rows.sightings.values())
 
     def _skip(self) -> None:
