@@ -16,6 +16,7 @@ from bridge.cention.documents import TYPES, render
 from bridge.domain.deliveries import Kind, State, Tier
 from bridge.domain.errors import InvalidEvent, Issue
 from bridge.domain.outcomes import Reply, judge
+from bridge.domain.units import SECOND_US
 from bridge.inbound.shapes import Candidate
 from bridge.ops.clock import SystemClock
 from bridge.ops.metrics import BridgeMetrics
@@ -31,7 +32,6 @@ from bridge.storage.transaction import SqlTransaction
 
 _AT_ONCE_MAX: Final = 1000
 _SECRET: Final = b"a rehearsal"
-SECOND_US: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

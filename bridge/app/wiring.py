@@ -1,11 +1,10 @@
 """Settings in the words of the parts that they are for."""
 
-from typing import Final
-
 from bridge.cention.client import CentionOptions
 from bridge.cention.reading import ReadingOptions
 from bridge.domain.jwt import read_claims
 from bridge.domain.routes import DEFAULT_ROUTE, is_outlet
+from bridge.domain.units import DAY_US
 from bridge.inbound.auth import Doorkeeper
 from bridge.inbound.server import Place
 from bridge.services.channels import Upstream, upstreams_of
@@ -15,8 +14,6 @@ from bridge.services.recording import DispatchPolicy
 from bridge.services.upkeep import Retention
 from bridge.settings import Address, Settings
 from bridge.settings.sections import secret_text
-
-DAY_US: Final = 86_400_000_000
 
 
 def ingest_policy(settings: Settings) -> IngestPolicy:

@@ -1,7 +1,6 @@
 """From the wire's shape to a `CallEvent`: the route is found and every number read."""
 
 from dataclasses import dataclass
-from typing import Final
 
 from bridge.domain.errors import InvalidEvent, Issue
 from bridge.domain.events import (
@@ -15,8 +14,7 @@ from bridge.domain.events import (
 )
 from bridge.domain.msisdn import NumberStatus, PhoneNumber
 from bridge.domain.routes import Route, RouteTable
-
-DAY_US: Final = 86_400_000_000
+from bridge.domain.units import DAY_US
 
 
 @dataclass(frozen=True, slots=True)

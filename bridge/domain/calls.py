@@ -14,14 +14,13 @@ nothing here depends on which event came first; only on which events are known:
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final
 
 from bridge.domain.contacts import Claim
 from bridge.domain.deliveries import Draft, EndErrand, Kind, NewErrand, Notice, Unsent
 from bridge.domain.events import Agent, CallEvent, EventType
-from bridge.domain.spans import SECOND_US, Creation, Mark, Noted, Span, later, merged, with_event
+from bridge.domain.spans import Creation, Mark, Noted, Span, later, merged, with_event
+from bridge.domain.units import HOUR_US, SECOND_US
 
-HOUR_US: Final = 3_600_000_000
 # The source of a call, and its reference there.
 CallKey = tuple[str, str]
 

@@ -12,7 +12,6 @@ from typing import Final, Literal
 
 ConflictPolicy = Literal["prefer_cuid", "prefer_phone", "hold"]
 CHANNELS: Final = ("voice", "email", "facebook", "vk", "line")
-DAY_US: Final = 86_400_000_000
 Key = tuple[str, str, str]
 
 

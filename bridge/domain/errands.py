@@ -13,7 +13,7 @@ from bridge.domain.facts import Facts
 from bridge.domain.markers import marker
 from bridge.domain.routes import Route, RouteTable
 from bridge.domain.rules import Answer, Rule, RuleBook, Words
-from bridge.domain.spans import SECOND_US
+from bridge.domain.units import SECOND_US
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,8 +12,9 @@ from typing import Any, Final
 from bridge.domain.events import CallEvent, EventType
 from bridge.domain.msisdn import NumberStatus
 from bridge.domain.number_facts import LineType, look_up
-from bridge.domain.spans import SECOND_US, Span
+from bridge.domain.spans import Span
 from bridge.domain.texts import Extra
+from bridge.domain.units import SECOND_US
 
 WHAT: Final[Mapping[EventType, str]] = {
     EventType.CALL_QUEUED: "Call waiting",

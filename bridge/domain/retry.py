@@ -1,9 +1,8 @@
 """When to try again. A policy that decides and never waits: the wait is `due_at` in the store."""
 
 from dataclasses import dataclass
-from typing import Final
 
-SECOND_US: Final = 1_000_000
+from bridge.domain.units import SECOND_US
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

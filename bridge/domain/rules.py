@@ -14,8 +14,8 @@ from bridge.domain.events import EventType
 from bridge.domain.facts import Facts
 from bridge.domain.hours import Hours
 from bridge.domain.texts import Texts
+from bridge.domain.units import HOUR_US
 
-HOUR_US: Final = 3_600_000_000
 # The longest that somebody may be kept from getting a message again.
 NOT_WITHIN_DAYS_MAX: Final = 30
 

@@ -6,8 +6,8 @@ from typing import Final
 
 from bridge.domain.deliveries import EndErrand, NewErrand
 from bridge.domain.events import Agent, CallEvent, EventType
+from bridge.domain.units import SECOND_US
 
-SECOND_US: Final = 1_000_000
 # The nodes of a phone system may disagree on the time by this much: an end that seems to be earlier
 # than its answer by less is still the end of that answer.
 CLOCK_SKEW_US: Final = 60 * SECOND_US

@@ -13,11 +13,11 @@ from bridge.domain.considering import abandonment
 from bridge.domain.deliveries import Unsent
 from bridge.domain.errors import StoreUnavailable
 from bridge.domain.rules import NOT_WITHIN_DAYS_MAX
+from bridge.domain.units import HOUR_US
 from bridge.ports import CallKey, Clock, Gate, Log, Meter, ThreadRow, Transaction, Writer
 from bridge.services.folding import Effect, Folder, Happening
 from bridge.services.ingest import count_effect
 
-HOUR_US: Final = 3_600_000_000
 EVERY_S: Final = 1.0
 PURGE_EVERY_S: Final = 60.0
 # Whoever looks at a call while it goes on finds its deliveries where they were.

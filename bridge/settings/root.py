@@ -7,13 +7,13 @@ from zoneinfo import ZoneInfo
 from pydantic import Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from bridge.domain.calls import HOUR_US, CallPolicy
+from bridge.domain.calls import CallPolicy
 from bridge.domain.errands import Guide
 from bridge.domain.hours import read_hours
 from bridge.domain.msisdn import NumberStatus, PhoneNumber, read_number
 from bridge.domain.routes import DEFAULT_ROUTE, Route, RouteTable, outlet_name
 from bridge.domain.rules import DEFAULT_RULES, RuleBook
-from bridge.domain.spans import SECOND_US
+from bridge.domain.units import HOUR_US, SECOND_US
 from bridge.domain.watemplates import Manners
 from bridge.settings.rules import RuleSettings
 from bridge.settings.sections import (

@@ -1,7 +1,7 @@
 """`[[rules]]`: what events do, under which conditions, and with which words."""
 
 from collections.abc import Callable
-from typing import Annotated, Final
+from typing import Annotated
 
 from pydantic import Field
 
@@ -19,6 +19,7 @@ from bridge.domain.rules import (
     Message,
     Rule,
 )
+from bridge.domain.units import SECOND_US
 from bridge.settings.sections import Section
 from bridge.settings.values import (
     Duration,
@@ -36,7 +37,6 @@ from bridge.settings.values import (
 TypeName = Annotated[EventType, Field(strict=False)]
 ActionName = Annotated[Action, Field(strict=False)]
 LineTypeName = Annotated[LineType, Field(strict=False)]
-SECOND_US: Final = 1_000_000
 
 
 class WhenSettings(Section):

@@ -5,11 +5,11 @@ from call_world import DAY, GUIDE, MINUTE_US, NOW_US, POLICY, World, event, move
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.domain.calls import HOUR_US, lapse
+from bridge.domain.calls import lapse
 from bridge.domain.deliveries import Kind
 from bridge.domain.events import Agent, CallEvent, EventType, Outcome
 from bridge.domain.rules import DEFAULT_RULES, Action, Rule, RuleBook
-from bridge.domain.spans import SECOND_US
+from bridge.domain.units import HOUR_US, SECOND_US
 
 OTHER_DESK = Agent(2000, 2000)
 PLAIN = [event("call.queued", 0), event("call.answered", 1), event("call.ended", 5)]

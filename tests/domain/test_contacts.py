@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from bridge.domain.contacts import (
     CHANNELS,
-    DAY_US,
     Card,
     Claim,
     ConflictPolicy,
@@ -15,6 +14,7 @@ from bridge.domain.contacts import (
     Person,
     identify,
 )
+from bridge.domain.units import DAY_US
 
 NOW_US = 1_790_000_000_000_000
 REFRESH_US = 30 * DAY_US

@@ -1,7 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.domain.retry import SECOND_US, RetryPolicy
+from bridge.domain.retry import RetryPolicy
+from bridge.domain.units import SECOND_US
 
 POLICY = RetryPolicy()
 HOUR_US = 3600 * SECOND_US

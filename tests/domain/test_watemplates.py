@@ -19,7 +19,8 @@ from bridge.domain.events import CallEvent, EventType
 from bridge.domain.hours import read_hours
 from bridge.domain.markers import find_marker
 from bridge.domain.msisdn import read_number
-from bridge.domain.rules import DEFAULT_RULES, HOUR_US, Action, Message, Rule, RuleBook
+from bridge.domain.rules import DEFAULT_RULES, Action, Message, Rule, RuleBook
+from bridge.domain.units import HOUR_US
 from bridge.domain.watemplates import Manners
 
 SETTLE_US = 10_000_000

@@ -16,7 +16,8 @@ from bridge.domain.facts import Facts
 from bridge.domain.hours import read_hours
 from bridge.domain.outcomes import Failure, Reply
 from bridge.domain.routes import Route, RouteTable
-from bridge.domain.rules import DEFAULT_RULES, HOUR_US, Action, Message, Rule, RuleBook
+from bridge.domain.rules import DEFAULT_RULES, Action, Message, Rule, RuleBook
+from bridge.domain.units import HOUR_US
 from bridge.domain.watemplates import Manners
 from bridge.services.channels import Upstream
 from bridge.services.recording import DispatchPolicy

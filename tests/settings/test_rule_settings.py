@@ -7,7 +7,8 @@ from bridge.domain.conditions import ALWAYS, Expression, When
 from bridge.domain.events import Agent, EventType
 from bridge.domain.hours import read_hours
 from bridge.domain.number_facts import LineType
-from bridge.domain.rules import DEFAULT_RULES, HOUR_US, Action, Answer, Message
+from bridge.domain.rules import DEFAULT_RULES, Action, Answer, Message
+from bridge.domain.units import HOUR_US
 from bridge.settings.rule_checks import unreachable
 
 SENDING = """

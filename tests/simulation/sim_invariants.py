@@ -26,6 +26,9 @@ BACKOFF_MAX_S: Final = 3600.0
 HASTY: Final = 0.05
 HASTY_MAX: Final = 0.4
 WAITS_MIN: Final = 15
+# The contract's `calls.settle_seconds`.
+MESSAGE_WAITS_S: Final = 10.0
+_OVER: Final = ("call.abandoned", "call.ended")
 _BACK_OFF: Final = frozenset({408, 425, 500, 502, 503, 504})
 _UNCLEAR: Final = frozenset({408, 500, 502, 504})
 
@@ -59,9 +62,9 @@ class Invariants:
         self.acknowledged: set[str] = set()
         # When an event was accepted.
         self.accepted: dict[str, float] = {}
-        # By call, when the first event was accepted that says that somebody answered.
-        self.answers: dict[str, str] = {}
-        self.answered_at: dict[str, float] = {}
+        # What events tell of their calls, and when the first of a type was accepted in a call.
+        self.telling: dict[str, tuple[str, str]] = {}
+        self.told_at: dict[tuple[str, str], float] = {}
         # Deliveries of which the bridge could not know whether they arrived.
         self.unclear: set[str] = set()
         # Workspaces that could not be read for a while, as far as the bridge could know for good.
@@ -113,11 +116,14 @@ class Invariants:
         until_us = (row.expires_us or 0) + late_us
         if not row.due_us - late_us <= ask.host.now_us() < until_us:
             self.violated("a message leaves in its time", ask.name)
-        answered_s = self.answered_at.get(parcel.reference_id)
-        if answered_s is None or parcel.attempts > 1 or self._scenario.gap_s:
+        if parcel.attempts > 1 or self._scenario.gap_s:
             return
-        if answered_s < now_s - GRACE_S:
+        call = parcel.reference_id
+        if self.told_at.get((call, "call.answered"), now_s) < now_s - GRACE_S:
             self.violated("a message is called off by an answer", ask.name)
+        over_s = min(self.told_at.get((call, one), now_s) for one in _OVER)
+        if now_s - over_s < MESSAGE_WAITS_S - GRACE_S:
+            self.violated("a message waits until its call has settled", ask.name)
 
     def _check_pace(self, ask: Ask, now_s: float) -> None:
         arrivals = ask.workspace.arrivals
@@ -279,7 +285,6 @@ class Invariants:
             self.violated("what was acknowledged is known as a duplicate", event_id)
         self.acknowledged.add(event_id)
         self.accepted.setdefault(event_id, self._loop.time())
-        if event_id in self.answers:
-            self.answered_at.setdefault(self.answers[event_id], self._loop.time())
+        self.told_at.setdefault(self.telling[event_id], self._loop.time())
         if ("aventa", event_id) not in self._rows.events:
             self.violated("what was acknowledged is on disk", event_id)

@@ -8,7 +8,8 @@ from typing import Any, Final, Protocol
 
 from sim_loop import OWNER, SimClock, Trace, VirtualLoop
 from sim_rows import Rows
-from sim_scenario import MISSED, OUTLET, Scenario
+from sim_rules import RULES
+from sim_scenario import Scenario
 from sim_upstream import Ask, Upstream, Watch
 from sim_weather import Weather
 from sim_writer import SimWriter
@@ -17,9 +18,7 @@ from bridge.domain.calls import CallPolicy
 from bridge.domain.deliveries import Kind
 from bridge.domain.errands import Guide
 from bridge.domain.errors import InvalidEvent, StoreUnavailable
-from bridge.domain.events import EventType
 from bridge.domain.outcomes import Reply
-from bridge.domain.rules import DEFAULT_RULES, Action, Message, Rule, RuleBook
 from bridge.ports import Parcel, Report
 from bridge.services.channels import upstreams_of
 from bridge.services.dispatch import Dispatcher
@@ -30,25 +29,6 @@ from bridge.services.recording import DispatchPolicy
 from bridge.services.upkeep import Retention, Upkeep
 from bridge.services.verdicts import Verdicts
 
-RULES: Final = RuleBook(
-    (
-        Rule(
-            name=MISSED,
-            on=frozenset({EventType.CALL_ABANDONED}),
-            do=frozenset({Action.UPSERT_CONTACT, Action.SEND_WATEMPLATE}),
-            message=Message(
-                elementname="missed",
-                namespace="ns",
-                params=({"name": "{{ caller }}"},),
-                user_type="cention",
-                user_id="1",
-                outlet=OUTLET,
-                not_within_us=0,
-            ),
-        ),
-        *DEFAULT_RULES,
-    )
-)
 STOP_WITHIN_S: Final = 5.0
 DIGEST_KEY: Final = bytes(range(16))
 

@@ -81,11 +81,10 @@ class SimWorld:
             pbx.probe(number, site.end_s + 8.0 + 2.5 * number) for number in range(site.probes)
         ]
         self.counts["calls"] += len(self.calls)
-        self.watch.answers = {
-            posting.event_id: call.reference
+        self.watch.telling = {
+            posting.event_id: (call.reference, posting.document["eventType"])
             for call in self.calls
             for posting in call.postings
-            if posting.document["eventType"] == "call.answered"
         }
         troubles = [asyncio.ensure_future(one) for one in self._troubles()]
         posts = [asyncio.ensure_future(self._post(one)) for one in self._batches()]

@@ -18,13 +18,14 @@ from sim_store import SimTransaction
 from bridge.cention.documents import contact_card
 from bridge.domain.admission import admit
 from bridge.domain.calls import CallPolicy
-from bridge.domain.contacts import CHANNELS, DAY_US, Card, ConflictPolicy, keys_of
+from bridge.domain.contacts import CHANNELS, Card, ConflictPolicy, keys_of
 from bridge.domain.deliveries import Kind, State, Tier
 from bridge.domain.errands import Guide
 from bridge.domain.events import parse_event
 from bridge.domain.outcomes import Failure, Reply, judge
 from bridge.domain.routes import Route, RouteTable
 from bridge.domain.rules import RuleBook
+from bridge.domain.units import DAY_US
 from bridge.ports import Clock, Gate, Parcel, Sender
 from bridge.sandbox.contacts import CardFile
 from bridge.sandbox.documents import read_contact_card
