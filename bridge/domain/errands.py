@@ -2,17 +2,17 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
 from typing import Any
 
 from bridge.domain.contacts import Card, Claim
-from bridge.domain.deliveries import ClosingAnswer, Integration, NewErrand
+from bridge.domain.deliveries import Integration, NewErrand
 from bridge.domain.events import Agent, CallEvent
 from bridge.domain.facts import Facts
 from bridge.domain.markers import marker
 from bridge.domain.routes import Route, RouteTable
-from bridge.domain.rules import Answer, Rule, RuleBook, Words
+from bridge.domain.rules import Rule, RuleBook, Words
 from bridge.domain.units import SECOND_US
 
 
@@ -48,18 +48,13 @@ def errand(facts: Facts, rule: Rule, route: Route, rules: RuleBook) -> NewErrand
     """Return the errand that a rule makes of an event; with `answer`, one that is answered."""
     agent = facts.event.agent or route.agent
     made = plain_errand(facts, message_id(facts.event), rules.write(rule, facts.values))
-    return NewErrand(
-        message_id=made.message_id,
-        name=made.name,
-        sender=made.sender,
-        subject=made.subject,
-        body=made.body,
-        html_body=made.html_body,
+    answer = rule.answer if rule.closes_errand else None
+    return replace(
+        made,
         attachments=facts.event.attachments,
         extradata=(facts.event.extra or None) if agent else made.extradata,
         integration=_integration(facts, agent) if agent else None,
-        cuid=made.cuid,
-        answer=_closing(rule.answer, rules, facts) if rule.closes_errand else None,
+        answer=None if answer is None else rules.write_answer(answer, facts.values),
     )
 
 
@@ -82,19 +77,6 @@ def _anonymous(event: CallEvent) -> str:
     """Return a sender that no other call has, so that strangers are not taken for one person."""
     parts = f"{event.source}\0{event.call_reference}\0{event.event_id}"
     return f"anonymous-{hashlib.sha256(parts.encode()).hexdigest()[:16]}"
-
-
-def _closing(answer: Answer | None, rules: RuleBook, facts: Facts) -> ClosingAnswer | None:
-    if answer is None:
-        return None
-    words = rules.write_answer(answer, facts.values)
-    return ClosingAnswer(
-        user_type=answer.user_type,
-        user_id=answer.user_id,
-        subject=words.subject,
-        body=words.body,
-        html_body=words.html_body,
-    )
 
 
 def _integration(facts: Facts, agent: Agent) -> Integration:

@@ -4,11 +4,12 @@ The default rules are the contract's section 5, written in the same language as 
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
 from bridge.domain.conditions import ALWAYS, When
+from bridge.domain.deliveries import ClosingAnswer
 from bridge.domain.errors import InvalidTemplate
 from bridge.domain.events import EventType
 from bridge.domain.facts import Facts
@@ -58,20 +59,6 @@ Recording: {{ link }}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """The answer that a closed errand is made with; the texts are templates, and may be empty.
-
-    `user_type` and `user_id` are those of the user in Cention who counts as having answered.
-    """
-
-    user_type: str
-    user_id: str
-    subject: str = ""
-    body: str = ""
-    html_body: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """A WhatsApp template that a rule sends.
 
@@ -93,7 +80,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """On these events, when that holds, do this; the texts are Jinja2 templates."""
+    """On these events, when that holds, do this. Texts, the answer's too, are Jinja2 templates."""
 
     name: str = ""
     on: frozenset[EventType]
@@ -102,7 +89,7 @@ class Rule:
     subject: str = DEFAULT_SUBJECT
     body: str = DEFAULT_BODY
     html_body: str = ""
-    answer: Answer | None = None
+    answer: ClosingAnswer | None = None
     message: Message | None = None
 
     @property
@@ -211,9 +198,10 @@ class RuleBook:
             html_body=self._texts.fill(rule.html_body, values, is_html=True) or "",
         )
 
-    def write_answer(self, answer: Answer, values: Mapping[str, Any]) -> Words:
+    def write_answer(self, answer: ClosingAnswer, values: Mapping[str, Any]) -> ClosingAnswer:
         """Fill in the texts of an answer; one that fails on an odd value is left out."""
-        return Words(
+        return replace(
+            answer,
             subject=_on_one_line(self._texts.fill(answer.subject, values) or ""),
             body=self._texts.fill(answer.body, values) or "",
             html_body=self._texts.fill(answer.html_body, values, is_html=True) or "",

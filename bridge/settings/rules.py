@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from bridge.domain.conditions import ALWAYS, Expression, When
+from bridge.domain.deliveries import ClosingAnswer
 from bridge.domain.events import EventType
 from bridge.domain.hours import Hours, read_hours
 from bridge.domain.msisdn import PhoneNumber
@@ -15,7 +16,6 @@ from bridge.domain.rules import (
     DEFAULT_BODY,
     DEFAULT_SUBJECT,
     Action,
-    Answer,
     Message,
     Rule,
 )
@@ -162,9 +162,9 @@ class RuleSettings(Section):
         """Whether it sends messages."""
         return Action.SEND_WATEMPLATE in self.do
 
-    def _answer(self) -> Answer:
+    def _answer(self) -> ClosingAnswer:
         texts = self.answer or AnswerSettings()
-        return Answer(
+        return ClosingAnswer(
             user_type=self.user_type,
             user_id=self.user_id or "",
             subject=texts.subject,

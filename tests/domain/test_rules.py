@@ -9,7 +9,7 @@ from bridge.domain.errands import Guide
 from bridge.domain.errors import InvalidTemplate
 from bridge.domain.events import EventType
 from bridge.domain.facts import Facts
-from bridge.domain.rules import DEFAULT_RULES, Action, Answer, Rule, RuleBook
+from bridge.domain.rules import DEFAULT_RULES, Action, Rule, RuleBook
 from bridge.domain.spans import merged
 from bridge.domain.texts import FULL_EXAMPLE
 
@@ -60,7 +60,7 @@ def test_a_broken_text_of_any_kind_names_its_place() -> None:
     answering = replace(
         VIP,
         do=frozenset({Action.ANSWER}),
-        answer=Answer(user_type="cention", user_id="1", html_body="{{ x }}"),
+        answer=ClosingAnswer(user_type="cention", user_id="1", html_body="{{ x }}"),
     )
     with pytest.raises(InvalidTemplate, match=r"^rules\.1\.answer\.html_body: 'x' is undefined"):
         RuleBook((VIP, answering))
@@ -70,7 +70,7 @@ CLOSING = Rule(
     name="closing",
     on=frozenset({EventType.CALL_ANSWERED, EventType.VOICEMAIL_LEFT}),
     do=frozenset({Action.ANSWER}),
-    answer=Answer(
+    answer=ClosingAnswer(
         user_type="cention",
         user_id="17",
         subject="Re:\n{{ what }}",
@@ -113,7 +113,7 @@ def test_one_call_has_one_errand_answered_already_or_not() -> None:
 
 
 def test_an_answer_whose_texts_stumble_goes_without_them() -> None:
-    stumbling = Answer(
+    stumbling = ClosingAnswer(
         user_type="cention", user_id="1", body="{{ extra.x | dictsort if extra else '' }}"
     )
     book = RuleBook((replace(CLOSING, answer=stumbling),))

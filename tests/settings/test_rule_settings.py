@@ -4,10 +4,11 @@ import pytest
 from settings_site import ROUTE, Site
 
 from bridge.domain.conditions import ALWAYS, Expression, When
+from bridge.domain.deliveries import ClosingAnswer
 from bridge.domain.events import Agent, EventType
 from bridge.domain.hours import read_hours
 from bridge.domain.number_facts import LineType
-from bridge.domain.rules import DEFAULT_RULES, Action, Answer, Message
+from bridge.domain.rules import DEFAULT_RULES, Action, Message
 from bridge.domain.units import HOUR_US
 from bridge.settings.rule_checks import unreachable
 
@@ -117,7 +118,7 @@ def test_an_answer_is_handed_on(site: Site) -> None:
     )
     assert (rule.name, rule.when) == ("rules.0", ALWAYS)
     assert rule.do == {Action.ANSWER}
-    assert rule.answer == Answer(user_type="cention", user_id="3", subject="S", body="B")
+    assert rule.answer == ClosingAnswer(user_type="cention", user_id="3", subject="S", body="B")
 
 
 def test_the_default_route_has_an_agent_and_a_time_zone_too(site: Site) -> None:
