@@ -73,6 +73,8 @@ class Texts:
         Raises:
             InvalidTemplate: it can't be compiled, names what no call has, or fails on one of them.
         """
+        if (text, is_html) in self._templates:
+            return
         environment = self._environments[is_html]
         try:
             names = meta.find_undeclared_variables(environment.parse(text))

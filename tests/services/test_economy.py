@@ -10,7 +10,7 @@ from bench import START_US, bench
 
 from bridge.sandbox.calls import CallScript
 
-CALLS = 400
+CALLS = 200
 KNOWN_SHARE = 0.8
 # An errand and its end, and a card for the fifth who has never called.
 REQUESTS_PER_CALL_MAX = 2.25

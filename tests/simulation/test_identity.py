@@ -41,7 +41,7 @@ EMAILS: Final = ("a@b.example", "c@d.example")
 START_US: Final = 1_790_000_000_000_000
 REFRESH_DAYS: Final = 30
 # A campaign of its own has more (`make identity`).
-EXAMPLES: Final = int(os.environ.get("IDENTITY_EXAMPLES", "90"))
+EXAMPLES: Final = int(os.environ.get("IDENTITY_EXAMPLES", "60"))
 
 
 @dataclass(frozen=True)

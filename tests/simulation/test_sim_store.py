@@ -18,7 +18,7 @@ from bridge.storage.engine import open_engine
 from bridge.storage.schema import prepare
 from bridge.storage.transaction import SqlTransaction
 
-EXAMPLES: Final = 100
+EXAMPLES: Final = 70
 QUARREL: Final = ("scope", "kind", "value", "claimant", "owner", "decided", "last_us", "times")
 
 

@@ -16,7 +16,7 @@ from sim_loop import Stalled, VirtualLoop, run_virtual
 from sim_scenario import KINDS, scenario
 from sim_world import Outcome, simulate
 
-SEEDS: Final = 100
+SEEDS: Final = 60
 COMMAND: Final = Path(__file__).with_name("simulate.py")
 
 
@@ -26,7 +26,7 @@ def outcomes() -> list[Outcome]:
         return list(pool.map(simulate, range(SEEDS), chunksize=5))
 
 
-def test_no_promise_is_broken_in_a_hundred_seeds(outcomes: list[Outcome]) -> None:
+def test_no_promise_is_broken_in_sixty_seeds(outcomes: list[Outcome]) -> None:
     broken = [(one.seed, one.violation) for one in outcomes if one.violation is not None]
     assert not broken, f"step by step: python {COMMAND.name} --seed {broken[0][0]} --trace"
 
@@ -45,6 +45,8 @@ def test_no_promise_is_broken_in_a_hundred_seeds(outcomes: list[Outcome]) -> Non
         "probes of a refused token",
         "new calls beside a backlog",
         "archived",
+        "messages",
+        "messages given up",
     ],
 )
 def test_what_is_promised_about_is_what_happens(outcomes: list[Outcome], name: str) -> None:
