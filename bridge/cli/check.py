@@ -47,9 +47,9 @@ def check(
 ) -> None:
     """Check the settings without starting anything.
 
-    Prints each mistake on a line of its own and exits with 2; else shows where calls go. With
-    --event nothing is sent or kept, and nobody is known yet; an event that would be refused makes
-    it exit with 1.
+    Prints each mistake on a line of its own and exits with 2; else shows where calls go, and what
+    each token is good for until when. With --event it shows before that what would come of events:
+    nothing is sent or kept, and nobody is known yet. A refused one makes it exit with 1.
 
     Example: aventa-bridge check --config config/bridge.toml --event call.json
     """
@@ -61,34 +61,26 @@ def check(
         if json:
             _print_json({"ok": False, "problems": error.problems})
         raise typer.Exit(2) from None
-    if event is not None:
-        _rehearse(settings, event, json=json)
-        return
+    scenes = rehearse.play(settings, event) if event is not None else []
+    is_refused = any(scene.issues for scene in scenes)
     routes = settings.route_table().all()
     tokens = {name: read_claims(token) for name, token in settings.tokens().items()}
     if json:
+        played = {} if event is None else {"events": [rehearse.as_json(one) for one in scenes]}
         _print_json(
             {
-                "ok": True,
+                "ok": not is_refused,
                 "problems": [],
+                **played,
                 "routes": [_as_json(route, tokens.get(route.name)) for route in routes],
                 "recommendations": [*recommendations(routes), *unreachable(settings)],
                 "notices": settings.notices(),
             }
         )
     else:
-        _print_table(settings, routes, tokens)
-
-
-def _rehearse(settings: Settings, file: Path, *, json: bool) -> None:
-    scenes = rehearse.play(settings, file)
-    if json:
-        _print_json(
-            {"ok": True, "problems": [], "events": [rehearse.as_json(one) for one in scenes]}
-        )
-    else:
         rehearse.print_scenes(scenes)
-    if any(scene.issues for scene in scenes):
+        _print_table(settings, routes, tokens)
+    if is_refused:
         raise typer.Exit(1)
 
 

@@ -131,6 +131,8 @@ def test_an_event_that_would_be_refused_is_told_why_and_exits_with_1(config: Pat
     assert result.exit_code == 1
     assert "call.queued e1: route default, rule default-waiting" in result.stdout
     assert "  /eventType: must be one of " in result.stdout
+    told = json.loads(play(config, [event("call.nonsense")], "--json").stdout)
+    assert (told["ok"], told["events"][0]["status"]) == (False, "rejected")
 
 
 @pytest.mark.parametrize(
@@ -183,6 +185,13 @@ def test_the_same_id_with_other_content_is_told(config: Path) -> None:
 def test_no_token_is_shown(config: Path, form: list[str]) -> None:
     shown = play(config, [event("call.answered"), event("call.abandoned", 2)], *form).output
     assert "secret" not in shown
+
+
+def test_the_routes_and_their_tokens_are_shown_beside(config: Path) -> None:
+    assert "messages of a rule" in play(config, event("call.queued")).stdout
+    told = json.loads(play(config, event("call.queued"), "--json").stdout)
+    names = [route["name"] for route in told["routes"]]
+    assert names == ["sales", "default", "watemplate:missed"]
 
 
 def test_nothing_is_kept(config: Path, tmp_path: Path) -> None:
