@@ -2,8 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 CALLS ?=
+# A file's tests stay together: they share what is slow to set up.
+IN_PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 .DEFAULT_GOAL := help
-.PHONY: help demo soak run test simulate identity mutants powercut lint format lock clean
+.PHONY: help demo soak run test coverage simulate identity mutants powercut lint format lock clean
 
 help:  ## show what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,8 +36,11 @@ run: .venv/.run  ## the daemon, with config/bridge.toml
 	@$(BIN)/aventa-bridge run --config config/bridge.toml
 
 test: .venv/.dev  ## the tests
+	@$(BIN)/python -m pytest $(IN_PARALLEL)
+
+coverage: .venv/.dev  ## the tests once more, with a floor under what they cover; takes twice as long
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -n auto --maxprocesses 4 --dist loadfile
+	@$(BIN)/coverage run -m pytest $(IN_PARALLEL)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
