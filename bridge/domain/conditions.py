@@ -14,6 +14,7 @@ from bridge.domain.errors import InvalidExpression
 from bridge.domain.facts import DOCUMENT_FIELDS, Facts
 from bridge.domain.hours import Hours
 from bridge.domain.number_facts import LineType
+from bridge.domain.spelling import hint
 
 # What in a JMESPath tree looks at the same value as the whole does; elsewhere, names are those of
 # something within it, of which nobody knows beforehand what it holds.
@@ -55,9 +56,11 @@ class Expression:
             raise InvalidExpression(" ".join(str(error).split())) from None
         _try_out(compiled)
         if strange := sorted(set(_functions(compiled.parsed)) - _FUNCTIONS):
-            raise InvalidExpression(f"there is no function {strange[0]}()")
+            meant = hint(strange[0], _FUNCTIONS)
+            raise InvalidExpression(f"there is no function {strange[0]}(){meant}")
         if strange := sorted(set(_fields(compiled.parsed)) - DOCUMENT_FIELDS):
-            raise InvalidExpression(f"no event has a field {strange[0]!r}")
+            meant = hint(strange[0], DOCUMENT_FIELDS)
+            raise InvalidExpression(f"no event has a field {strange[0]!r}{meant}")
         object.__setattr__(self, "_compiled", compiled)
 
     def holds(self, document: Mapping[str, Any]) -> bool:

@@ -12,6 +12,7 @@ from jinja2 import Environment, StrictUndefined, Template, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from bridge.domain.errors import InvalidTemplate
+from bridge.domain.spelling import hint
 
 
 class Extra(dict[str, Any]):
@@ -82,7 +83,8 @@ class Texts:
         except Exception as error:  # noqa: BLE001 - a site's template may raise anything
             raise InvalidTemplate(_reason(error)) from None
         if strange := sorted(names - FULL_EXAMPLE.keys() - environment.globals.keys()):
-            raise InvalidTemplate(f"{strange[0]!r} is undefined")
+            meant = hint(strange[0], FULL_EXAMPLE)
+            raise InvalidTemplate(f"{strange[0]!r} is undefined{meant}")
         try:
             template.render(FULL_EXAMPLE)
         except Exception as error:  # noqa: BLE001 - as above

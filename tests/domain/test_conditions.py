@@ -124,9 +124,9 @@ def test_what_is_not_known_is_not_true(text: str) -> None:
     ("text", "reason"),
     [
         ("queueName ==", "Invalid jmespath|Incomplete expression"),
-        ("queuename == 'x'", "no event has a field 'queuename'"),
+        ("queuename == 'x'", "no event has a field 'queuename', did you mean queueName"),
         ("extraData.x || callreason", "no event has a field 'callreason'"),
-        ("contains(extraData.x, 'y') && lenght(cuid)", "no function lenght"),
+        ("contains(extraData.x, 'y') && lenght(cuid)", "no function lenght.*did you mean length"),
         ("nosuch(cuid)", "no function nosuch"),
         ("contains(cuid)", "Expected 2 arguments"),
         ("!call.answered", r"write !\(a\.b\)"),

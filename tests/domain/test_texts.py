@@ -30,6 +30,7 @@ def test_what_a_value_says_is_no_template() -> None:
     [
         ("{% if cuid %}{{ cuid }}{% else %}{{ nobody }}{% endif %}", "'nobody' is undefined"),
         ("{% for x in extra %}{{ y }}{% endfor %}", "'y' is undefined"),
+        ("{{ calller }}", "'calller' is undefined, did you mean caller"),
         ("{{ caller", "unexpected end of template"),
         ("{{ caller.nothing }}", "has no attribute 'nothing'"),
         ("{{ reason.split()[0] }}", "fails where a call tells little"),
