@@ -121,9 +121,16 @@ class Invariants:
         call = parcel.reference_id
         if self.told_at.get((call, "call.answered"), now_s) < now_s - GRACE_S:
             self.violated("a message is called off by an answer", ask.name)
-        over_s = min(self.told_at.get((call, one), now_s) for one in _OVER)
-        if now_s - over_s < MESSAGE_WAITS_S - GRACE_S:
+        # An event may be kept long before its answer gets through.
+        kept = (self._rows.events.get(("aventa", one)) for one in self._over(call))
+        over_us = min((one.received_us for one in kept if one is not None), default=0)
+        waited_us = ask.host.now_us() - over_us + late_us
+        if waited_us < MESSAGE_WAITS_S * 1e6 and not self._scenario.jumps:
             self.violated("a message waits until its call has settled", ask.name)
+
+    def _over(self, call: str) -> list[str]:
+        """Return the events that say that the caller of a call has gone."""
+        return [one for one, (of, kind) in self.telling.items() if of == call and kind in _OVER]
 
     def _check_pace(self, ask: Ask, now_s: float) -> None:
         arrivals = ask.workspace.arrivals
