@@ -52,9 +52,8 @@ def notice(
     params = guide.rules.write_params(message, facts.values)
     if params is None:
         return Unsent.UNFILLED
-    due_us: int | None = received_us + guide.settle_us
-    if message.quiet is not None and due_us is not None:
-        due_us = message.quiet.over_us(due_us, facts.zone)
+    settled_us = received_us + guide.settle_us
+    due_us = message.quiet.over_us(settled_us, facts.zone) if message.quiet else settled_us
     expires_us = facts.event.occurred_us + message.valid_for_us
     if due_us is None or due_us >= expires_us:
         return Unsent.TOO_LATE

@@ -256,8 +256,8 @@ MUTANTS: Final = (
     _one(
         "a message waits for nothing",
         DOMAIN + "watemplates.py",
-        "    due_us: int | None = received_us + guide.settle_us\n",
-        "    due_us: int | None = received_us + 1\n",
+        "    settled_us = received_us + guide.settle_us\n",
+        "    settled_us = received_us + 1\n",
     ),
     _one(
         "a rule writes each time",
