@@ -12,7 +12,6 @@ from sqlalchemy import Engine
 
 from bridge.app import wiring
 from bridge.cention.client import CentionSender
-from bridge.cention.exchange import Exchange, open_session
 from bridge.cention.reading import CentionReader
 from bridge.domain.errors import StoreError, StoreUnavailable
 from bridge.domain.events import CallEvent
@@ -34,6 +33,7 @@ from bridge.storage import queries
 from bridge.storage.failures import translated
 from bridge.storage.schema import digest_key
 from bridge.storage.writer import SharedCommit
+from bridge.wire.exchange import Exchange, open_session
 
 FIGURES_EVERY_S: Final = 1.0
 # Counting a large backlog takes time; it may take this part of it at most.

@@ -8,10 +8,10 @@ from typing import Any
 import orjson
 
 from bridge.cention.documents import MEDIA_TYPE, TYPES, render
-from bridge.cention.exchange import Exchange
 from bridge.domain.outcomes import Failure, Reply
 from bridge.domain.routes import RouteTable, is_outlet
 from bridge.ports import Parcel
+from bridge.wire.exchange import Exchange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,8 @@ from urllib.parse import quote
 import orjson
 
 from bridge.cention.documents import MEDIA_TYPE
-from bridge.cention.exchange import Answer, Exchange
 from bridge.ports import Report
+from bridge.wire.exchange import Answer, Exchange
 
 LIST: Final = "c3_dirty_errand_list"
 REPORTS: Final = "c3_errand_reports"

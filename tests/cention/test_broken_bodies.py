@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from bridge.cention.exchange import Answer, Exchange, open_session
 from bridge.domain.outcomes import Failure
 from bridge.ops.clock import SystemClock
+from bridge.wire.exchange import Answer, Exchange, open_session
 
 SIZED = b"Content-Length: 1000\r\n\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.cention.client import CentionOptions, CentionSender
-from bridge.cention.exchange import Exchange, errors_of, open_session, retry_after
 from bridge.domain.contacts import Card
 from bridge.domain.deliveries import Kind, NewErrand
 from bridge.domain.outcomes import Failure, Reply
 from bridge.domain.routes import Route, RouteTable
 from bridge.ops.clock import SystemClock
 from bridge.ports import Parcel
+from bridge.wire.exchange import Exchange, errors_of, open_session, retry_after
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 PARCEL = Parcel(

@@ -7,13 +7,13 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from bridge.cention.exchange import Exchange, open_session
 from bridge.cention.reading import CentionReader, ReadingOptions
 from bridge.domain.markers import find_marker
 from bridge.domain.outcomes import Failure
 from bridge.ops.clock import SystemClock
 from bridge.sandbox.cention import create_app
 from bridge.sandbox.tokens import make_token
+from bridge.wire.exchange import Exchange, open_session
 
 MARKER = "aventa-0123456789abcdef0123456789abcdef"
 TOKEN = make_token(b"sandbox")

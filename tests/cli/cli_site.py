@@ -31,7 +31,7 @@ from bridge.storage.transaction import SqlTransaction
 from bridge.storage.writer import SharedCommit
 
 if TYPE_CHECKING:
-    from bridge.cention.exchange import Exchange
+    from bridge.wire.exchange import Exchange
 
 OURS = ("BRIDGE_", "STATE_DIRECTORY", "CREDENTIALS_DIRECTORY")
 NUMBER = "+60123456789"

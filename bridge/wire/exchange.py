@@ -1,4 +1,4 @@
-"""One request to Cention and what came back: a status or how it failed, nothing raised."""
+"""One request to an upstream and what came back: a status or how it failed, nothing raised."""
 
 import asyncio
 import email.utils
@@ -134,7 +134,7 @@ async def _send_once(
 
 
 def open_session() -> aiohttp.ClientSession:
-    """Return a session fit for talking to Cention; how much is in flight is dispatch's to say.
+    """Return a session fit for talking to upstreams; how much is in flight is dispatch's to say.
 
     It must be closed.
     """

@@ -1,0 +1,1 @@
+"""Sending on what came back from Cention, to whoever the site names."""
