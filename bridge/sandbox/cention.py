@@ -53,7 +53,8 @@ _ROUTES: Final[tuple[tuple[str, str, vendor.Effect], ...]] = (
 def create_app(options: SandboxOptions | None = None) -> web.Application:
     """Return the sandbox as an application to be served."""
     state = SandboxState(SandboxOptions() if options is None else options)
-    app = web.Application()
+    # The limit is the outermost application's; one of those within it would be without effect.
+    app = web.Application(client_max_size=BODY_BYTES_MAX)
     app.add_subapp("/s", _create_vendor(state))
     app.add_subapp("/_sandbox", create_readback(state))
     return app
@@ -69,8 +70,7 @@ def _create_vendor(state: SandboxState) -> web.Application:
             _check_token,
             _check_rate,
             _check_media_types,
-        ],
-        client_max_size=BODY_BYTES_MAX,
+        ]
     )
     app[STATE] = state
     app.on_cleanup.append(stop_late_effects)

@@ -1,3 +1,4 @@
+import base64
 import io
 import json
 from collections.abc import AsyncIterator
@@ -237,6 +238,13 @@ class TestAccess:
         response = await post(client, body, kind="c3_new_errands")
         assert response.status == 400
         await errors_of(response)
+
+    async def test_ten_mib_of_attachments_are_taken(self, client: Client) -> None:
+        document = new_errand()
+        content = base64.b64encode(bytes(10 * 1024 * 1024)).decode()
+        attachment = {"content_type": "image/png", "name": "a.png", "content": content}
+        document["data"]["attributes"]["msg"]["attachments"] = [attachment]
+        assert (await post(client, document)).status == 201
 
     async def test_too_large_a_body_is_413(self, client: Client) -> None:
         response = await post(client, b" " * (BODY_BYTES_MAX + 1), kind="c3_new_errands")
