@@ -12,10 +12,11 @@ if TYPE_CHECKING:
 TOKEN_SECONDS: Final = 365 * 24 * 3600
 
 
-def sandbox(
+def sandbox(  # noqa: PLR0913 - each is an option
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
     ] = 8085,
+    *,
     requests_per_minute: Annotated[
         int, typer.Option(min=1, help="Requests a workspace takes in any 60 seconds.")
     ] = 1000,
@@ -26,8 +27,20 @@ def sandbox(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     sla_delay_seconds: Annotated[
         float,
-        typer.Option(min=0, help="Seconds after an errand's change before its report has an SLA."),
+        typer.Option(
+            "--sla-delay-seconds",
+            "--sla-delay",
+            min=0,
+            help="Seconds after an errand's change before its report has an SLA.",
+        ),
     ] = 60.0,
+    callback_url: Annotated[
+        str,
+        typer.Option(help="Address that is told of answered errands (default: none is)."),
+    ] = "",
+    callback_secret: Annotated[
+        str, typer.Option(help="Secret that is sent along with that (default: none).")
+    ] = "",
     seed: Annotated[
         int | None,
         typer.Option(help="Makes faults strike the same requests again (default: by chance)."),
@@ -42,21 +55,31 @@ def sandbox(
     What it was sent is shown under /_sandbox: errands, contacts, requests, summary.
     Faults are set there too: POST {"preset": "mixed", "rate": 0.2} to /_sandbox/faults.
 
+    An errand is answered by a POST to /_sandbox/errands/<id>/answer, which the callback address
+    is told of.
+
     Example: aventa-bridge sandbox --port 8085 --requests-per-minute 60
+
+    Example: aventa-bridge sandbox --callback-url http://127.0.0.1:9000/ --sla-delay 5
     """
     # Here and not above, since `run` has no use for them and imports are memory.
     from random import Random  # noqa: PLC0415
 
     import uvloop  # noqa: PLC0415
 
+    from bridge.sandbox.callbacks import is_address  # noqa: PLC0415
     from bridge.sandbox.state import SandboxOptions  # noqa: PLC0415
 
+    if callback_url and not is_address(callback_url):
+        raise typer.BadParameter("must be an http or https URL", param_hint="--callback-url")
     workspaces = tuple(workspace) if workspace else ("demo",)
     options = SandboxOptions(
         requests_per_minute=requests_per_minute,
         workspaces=workspaces,
         random=Random(seed),  # noqa: S311 - made-up faults, no secrets
         sla_delay_seconds=sla_delay_seconds,
+        callback_url=callback_url,
+        callback_secret=callback_secret,
     )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(options, host, port, as_json=as_json))

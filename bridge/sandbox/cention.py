@@ -8,8 +8,11 @@ Under `/s/<workspace>/capi/json/` it takes, by the vendor's pages,
 | `c3_dirty_errand_list` | `GET` lists the errands that have changed, `POST` marks some |
 | `c3_errand_reports/<id>` | `GET`, and the errand is no longer listed as changed |
 | `c3_dirty_facebook_ratings`, `c3_facebook_ratings/<id>` | `GET`, in the same way |
+| `c3_response_attachments/<id>`, `c3_area_archives/<id>` | `GET` what goes with an answer |
 
-Under `/_sandbox` it shows what it was sent, and is told what to do (`bridge.sandbox.readback`).
+Under `/_sandbox` it shows what it was sent, and is told what to do (`bridge.sandbox.readback`):
+that an agent answers an errand as well, which it then tells the callback address
+(`bridge.sandbox.callbacks`).
 What a request is refused for is checked in this order: workspace 404, token 401, claim 403, rate
 429, media types 415 and 406, JSON 400, document 422. Faults on demand come before all of that, or
 between the media types and the JSON (`bridge.sandbox.strikes`).
@@ -47,6 +50,8 @@ _ROUTES: Final[tuple[tuple[str, str, vendor.Effect], ...]] = (
     (hdrs.METH_GET, f"{kinds.REPORTS}/{{id}}", vendor.errand_report),
     (hdrs.METH_GET, kinds.DIRTY_RATINGS, vendor.dirty_ratings),
     (hdrs.METH_GET, f"{kinds.RATINGS}/{{id}}", vendor.rating),
+    (hdrs.METH_GET, f"{kinds.ATTACHMENTS}/{{id}}", vendor.attachment),
+    (hdrs.METH_GET, f"{kinds.ARCHIVES}/{{id}}", vendor.archive),
 )
 
 

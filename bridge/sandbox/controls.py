@@ -5,6 +5,7 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
+from bridge.sandbox.documents import ISSUES_MAX
 from bridge.sandbox.jsonapi import ApiError, Issue, read_json
 from bridge.sandbox.keys import STATE
 from bridge.sandbox.presets import read_faults
@@ -37,7 +38,7 @@ async def set_faults(request: web.Request) -> web.Response:
     state = request.app[STATE]
     rules = read_faults(read_json(await request.read()))
     state.faults.set(rules, state.options.clock())
-    return _json(state.faults.read_back())
+    return json_answer(state.faults.read_back())
 
 
 async def clear_faults(request: web.Request) -> web.Response:
@@ -49,7 +50,7 @@ async def clear_faults(request: web.Request) -> web.Response:
 async def make_errand(request: web.Request) -> web.Response:
     """Make an errand that is none of the bridge's."""
     state = request.app[STATE]
-    wanted = await _wanted(request, _ERRAND)
+    wanted = await read_wanted(request, _ERRAND)
     errand = state.errands.create_others(
         {
             "name": wanted.get("name", "Leader"),
@@ -61,13 +62,13 @@ async def make_errand(request: web.Request) -> web.Response:
         area=wanted.get("area", "test-services-area"),
         now=state.options.wall_clock(),
     )
-    return _json({"id": str(errand.id)}, status=201)
+    return json_answer({"id": str(errand.id)}, status=201)
 
 
 async def make_rating(request: web.Request) -> web.Response:
     """Make a Facebook rating."""
     state = request.app[STATE]
-    wanted = await _wanted(request, _RATING)
+    wanted = await read_wanted(request, _RATING)
     rating = state.ratings.create(
         workspace=_workspace(state, wanted),
         message=wanted.get("message", "Hi its a really great page."),
@@ -76,17 +77,21 @@ async def make_rating(request: web.Request) -> web.Response:
         reviewer_name=wanted.get("reviewerName", "Jessica Elizabeth"),
         now=state.options.wall_clock(),
     )
-    return _json({"id": str(rating.id)}, status=201)
+    return json_answer({"id": str(rating.id)}, status=201)
 
 
-async def _wanted(request: web.Request, check: Check) -> dict[str, Any]:
-    """Return what the body wants; without a body nothing in particular."""
+async def read_wanted(request: web.Request, check: Check) -> dict[str, Any]:
+    """Return what the body wants; without a body nothing in particular.
+
+    Raises:
+        ApiError: 400 or 422, it is no JSON, or does not pass the check.
+    """
     body = await request.read()
     wanted = read_json(body) if body else {}
     issues: list[Issue] = []
     check(wanted, "", issues)
     if issues:
-        raise ApiError(422, *issues)
+        raise ApiError(422, *issues[:ISSUES_MAX])
     fields: dict[str, Any] = wanted
     return fields
 
@@ -98,5 +103,6 @@ def _workspace(state: SandboxState, wanted: dict[str, Any]) -> str:
     return workspace
 
 
-def _json(value: Any, *, status: int = 200) -> web.Response:
+def json_answer(value: Any, *, status: int = 200) -> web.Response:
+    """Return an answer of the sandbox's own pages."""
     return web.Response(body=orjson.dumps(value), status=status, content_type="application/json")

@@ -29,6 +29,15 @@ _MSISDN: Final = pattern(r"[1-9]\d{6,14}", "an MSISDN: 7 to 15 digits, country c
 _VOICE: Final = pattern(r"\+[1-9]\d{6,14}", "a phone number with plus sign")
 _INTEGRATION_NAME: Final = constant("aventa")
 
+ATTACHMENTS: Final = list_of(
+    record(
+        {
+            "content_type": required(filled),
+            "name": required(filled),
+            "content": required(base64_text),
+        }
+    )
+)
 _MESSAGE: Final = record(
     {
         "message_id": required(filled),
@@ -37,17 +46,7 @@ _MESSAGE: Final = record(
         "subject": optional(text),
         "body": optional(text),
         "html_body": optional(text),
-        "attachments": optional(
-            list_of(
-                record(
-                    {
-                        "content_type": required(filled),
-                        "name": required(filled),
-                        "content": required(base64_text),
-                    }
-                )
-            )
-        ),
+        "attachments": optional(ATTACHMENTS),
     }
 )
 _INTEGRATION: Final = record(

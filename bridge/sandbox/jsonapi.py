@@ -8,6 +8,7 @@ import orjson
 from aiohttp import web
 
 MEDIA_TYPE: Final = "application/vnd.api+json"
+ID_DIGITS_MAX: Final = 18
 _PHRASES: Final[Mapping[int, str]] = {int(status): status.phrase for status in HTTPStatus}
 
 
@@ -109,6 +110,12 @@ def sparse(query: Mapping[str, str], kind: str, known: frozenset[str]) -> frozen
     if unknown := sorted(fields - known):
         raise ApiError(400, f"fields[{kind}] names what is no field: {', '.join(unknown)}")
     return fields
+
+
+def read_id(text: str) -> int:
+    """Return the id in a path; one that can't be any is 0, which nothing has."""
+    is_id = text.isascii() and text.isdigit() and len(text) <= ID_DIGITS_MAX
+    return int(text) if is_id else 0
 
 
 def read_json(body: bytes) -> Any:

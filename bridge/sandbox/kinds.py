@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from bridge.sandbox.tokens import CONTACT_CARDS, CREATE_ERRAND, ERRAND_DATA
+from bridge.sandbox.tokens import CONTACT_CARDS, CREATE_ERRAND, ERRAND_DATA, GET_ATTACHMENT
 
 NEW_ERRANDS: Final = "c3_new_errands"
 END_ERRANDS: Final = "c3_end_errands"
@@ -12,6 +12,8 @@ DIRTY_ERRANDS: Final = "c3_dirty_errand_list"
 REPORTS: Final = "c3_errand_reports"
 DIRTY_RATINGS: Final = "c3_dirty_facebook_ratings"
 RATINGS: Final = "c3_facebook_ratings"
+ATTACHMENTS: Final = "c3_response_attachments"
+ARCHIVES: Final = "c3_area_archives"
 
 CLAIMS: Final[Mapping[str, str]] = {
     NEW_ERRANDS: CREATE_ERRAND,
@@ -21,6 +23,8 @@ CLAIMS: Final[Mapping[str, str]] = {
     REPORTS: ERRAND_DATA,
     DIRTY_RATINGS: ERRAND_DATA,
     RATINGS: ERRAND_DATA,
+    ATTACHMENTS: GET_ATTACHMENT,
+    ARCHIVES: GET_ATTACHMENT,
 }
 
 

@@ -34,6 +34,39 @@ class SandboxPages:
         made = await self._ask("POST", "errands", {})
         return str(made["id"])
 
+    async def answer(self, errand_id: int | str, **wanted: Any) -> Any:
+        """Have an errand answered; return what the page answers (`bridge.sandbox.readback`).
+
+        Raises:
+            aiohttp.ClientResponseError: there is no such errand, or what is wanted is wrong.
+        """
+        return await self._ask("POST", f"errands/{errand_id}/answer", wanted)
+
+    async def set_callback(self, url: str, secret: str = "") -> None:
+        """Have callbacks sent to an address from now on; an empty one sends none.
+
+        Raises:
+            aiohttp.ClientResponseError: it is no http or https URL.
+        """
+        await self._ask("PUT", "callback", {"url": url, "secret": secret})
+
+    async def resend(self, callback_id: int | str) -> Any:
+        """Have a callback sent again; return its id and the receiver's status.
+
+        Raises:
+            aiohttp.ClientResponseError: there is no such callback.
+        """
+        return await self._ask("POST", f"callbacks/{callback_id}/resend")
+
+    async def make_rating(self, **wanted: Any) -> str:
+        """Have a Facebook rating made; return its id.
+
+        Raises:
+            aiohttp.ClientResponseError: what is wanted is wrong.
+        """
+        made = await self._ask("POST", "ratings", wanted)
+        return str(made["id"])
+
     async def set_faults(self, faults: Any) -> None:
         """Put rules or a preset in force; no rules end those in force.
 

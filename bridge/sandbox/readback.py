@@ -10,13 +10,23 @@
 | `GET /token` | gives a token; `?claims=a,b&area=x&ttl=3600` (seconds; negative: expired already) |
 | `POST /errands` | makes an errand that came in by e-mail, of any of `workspace`, `area`, `name`, |
 | | `from`, `subject`, `body` |
+| `POST /errands/<id>/answer` | answers an errand as an agent does, and sends the callback; takes |
+| | any of `subject`, `body`, `html_body`, `agent`, `tags` (texts), `attachments` and `archives` |
+| | (`{content_type, name, content}` each, in base64), and `links` (`object`, or `string`); |
+| | answers `{callbackId, answerId, status, attachments, archives}`: `callbackId` is null |
+| | without an address, `status` where the receiver gave none |
+| `POST /errands/<id>/tags` | puts `{"tags": [...]}` on an errand |
+| `GET /callback` | shows the callback's `url`, and whether it `hasSecret` |
+| `PUT /callback` | sends callbacks to `{"url": ..., "secret": ...}` from now on; `""`: nowhere |
+| `POST /callbacks/<id>/resend` | sends the same bytes again; answers `{callbackId, status}` |
 | `POST /ratings` | makes a Facebook rating, of any of `workspace`, `message`, `rating`, |
 | | `reviewerId`, `reviewerName` |
 | `POST /faults` | puts an array of rules (`bridge.sandbox.faults`) in force and ends all others, |
 | | or a preset: `{"preset": "mixed", "rate": 0.2}` (`bridge.sandbox.presets`) |
 | `GET /faults` | shows the rules in force, how often each struck, and how often any has |
 | `DELETE /faults` | ends them; what they delayed is still done |
-| `DELETE /` | forgets all of it: what was sent, the faults, and what they delayed |
+| `DELETE /` | forgets all of it: what was sent, the faults and what they delayed, and any other |
+| | callback address than the one that it was started with |
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -26,7 +36,7 @@ from typing import Any, Final, Protocol, TypeVar
 import orjson
 from aiohttp import web
 
-from bridge.sandbox import controls
+from bridge.sandbox import answering, controls
 from bridge.sandbox.jsonapi import ApiError
 from bridge.sandbox.keys import STATE
 from bridge.sandbox.state import SandboxState
@@ -55,6 +65,11 @@ def create_readback(state: SandboxState) -> web.Application:
     app.router.add_get("/summary", _summary)
     app.router.add_get("/token", _token)
     app.router.add_post("/errands", controls.make_errand)
+    app.router.add_post("/errands/{id}/answer", answering.answer_errand)
+    app.router.add_post("/errands/{id}/tags", answering.tag_errand)
+    app.router.add_get("/callback", answering.show_callback)
+    app.router.add_put("/callback", answering.set_callback)
+    app.router.add_post("/callbacks/{id}/resend", answering.resend_callback)
     app.router.add_post("/ratings", controls.make_rating)
     app.router.add_get("/faults", _faults)
     app.router.add_post("/faults", controls.set_faults)

@@ -6,6 +6,7 @@ those of UTC, the body is HTML, and the SLA looks at nothing but the time until 
 
 import html
 import zlib
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ SLA_SECONDS: Final = 24 * 3600
 SLA_WARNING_SECONDS: Final = 20 * 3600
 NO_DATE: Final = "No Date"
 
-_SERVICE_IDS: Final = {EMAIL: 1, API: 2, VOICE: 3}
+SERVICE_IDS: Final = {EMAIL: 1, API: 2, VOICE: 3}
 _ORGANISATION_ID: Final = 3
 _NO_EXPIRY, _WARNING, _EXPIRED = 0, 1, 2
 
@@ -48,7 +49,7 @@ def attributes(
         },
         "c3_id": errand.id,
         "changed": changed,
-        "extended": _extended(request),
+        "extended": _extended(errand, request),
         "sla": None if is_processing else _sla(errand, now),
     }
 
@@ -57,6 +58,23 @@ def as_html(text: str) -> str:
     """Return text as Cention shows it: escaped, each line break as `<br />`."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return "<br />".join(html.escape(line) for line in lines)
+
+
+def html_body(msg: Mapping[str, Any]) -> str:
+    """Return what an errand says as HTML; msg is that of the request that made it."""
+    body: str = msg.get("html_body") or as_html(msg.get("body", ""))
+    return body
+
+
+def sender(msg: Mapping[str, Any]) -> str:
+    """Return who wrote an errand: name and address; msg is that of the request that made it."""
+    name, address = msg.get("name", ""), msg["from"]
+    return f"{name} ({address})" if name else address
+
+
+def date(seconds: float) -> str:
+    """Return Unix seconds as Cention shows a date."""
+    return f"{_moment(seconds):%Y/%m/%d %H:%M}"
 
 
 def _actions(errand: Errand) -> list[dict[str, Any]]:
@@ -77,13 +95,14 @@ def _actions(errand: Errand) -> list[dict[str, Any]]:
 
 def _basic(errand: Errand, request: dict[str, Any]) -> dict[str, Any]:
     is_done = errand.done_at is not None
+    answered_at = errand.done_at if errand.answered_at is None else errand.answered_at
     icon, title = ("ANSWER", "has been answered") if is_done else ("NEW", "is new")
     return {
         **_who(errand, request),
         "id": errand.id,
         "displayId": str(errand.id),
         "status": _image(f"/ng/img/icons/ACTION_{icon}.png", f"Errand {title}"),
-        "service": _SERVICE_IDS[errand.service],
+        "service": SERVICE_IDS[errand.service],
         "serviceName": errand.service,
         "organisationId": _ORGANISATION_ID,
         "organisationName": errand.workspace,
@@ -93,8 +112,8 @@ def _basic(errand: Errand, request: dict[str, Any]) -> dict[str, Any]:
         "copy": "",
         "copyAddresses": None,
         **_what(errand, request["msg"]),
-        "date": _date(errand.created_at),
-        "answeredDate": NO_DATE if errand.done_at is None else _date(errand.done_at),
+        "date": date(errand.created_at),
+        "answeredDate": NO_DATE if answered_at is None else date(answered_at),
         "donedate": NO_DATE,
         "closed": is_done,
         "deleted": False,
@@ -117,14 +136,13 @@ def _basic(errand: Errand, request: dict[str, Any]) -> dict[str, Any]:
 
 def _who(errand: Errand, request: dict[str, Any]) -> dict[str, Any]:
     msg, integration = request["msg"], request.get("integrationData", {})
-    name, address = msg.get("name", ""), msg["from"]
     to = integration.get("destNumber", "")
     return {
         "agentId": integration.get("deviceId", 0),
-        "agent": errand.actions[-1].origin if errand.actions else "",
-        "from": f"{name} ({address})" if name else address,
-        "fromAddress": address,
-        "fromName": name,
+        "agent": errand.agent,
+        "from": sender(msg),
+        "fromAddress": msg["from"],
+        "fromName": msg.get("name", ""),
         "to": to,
         "toAddresses": [to] if to else [],
     }
@@ -136,17 +154,17 @@ def _what(errand: Errand, msg: dict[str, Any]) -> dict[str, Any]:
     return {
         "subject": subject,
         "iconicSubject": f"{icon}{html.escape(subject)}",
-        "body": msg.get("html_body") or as_html(msg.get("body", "")),
+        "body": html_body(msg),
         "attachments": str(len(msg.get("attachments", ()))),
     }
 
 
-def _extended(request: dict[str, Any]) -> dict[str, Any]:
-    answer = request.get("answer", {})
+def _extended(errand: Errand, request: dict[str, Any]) -> dict[str, Any]:
+    answer = request.get("answer", {}) if errand.reply is None else errand.reply._asdict()
     return {
         "answer_body": answer.get("body", ""),
         "answer_subject": answer.get("subject", ""),
-        "errand_tags": [],
+        "errand_tags": [{"desc": tag, "id": zlib.crc32(tag.encode())} for tag in errand.tags],
         "feedback": {"Answer": "", "QuestionHTML": "", "QuestionText": "", "value": 0},
     }
 
@@ -172,10 +190,6 @@ def _sla(errand: Errand, now: float) -> dict[str, Any]:
 def _image(source: str, title: str) -> str:
     style = 'style="vertical-align:middle;"'
     return f'<img src="{source}" {style} title="{title}" border="0"/> '
-
-
-def _date(seconds: float) -> str:
-    return f"{_moment(seconds):%Y/%m/%d %H:%M}"
 
 
 def _moment(seconds: float) -> datetime:

@@ -1,7 +1,7 @@
 """What the sandbox remembers: all that it was sent, the faults set, and each workspace's rate.
 
-Everything is bounded: the newest `KEPT_MAX` of each are kept, and of requests and of errands no
-more than have `BODY_BYTES_KEPT_MAX` of bodies.
+Everything is bounded: the newest `KEPT_MAX` of each are kept or fewer, and of what has bodies no
+more than have `BODY_BYTES_KEPT_MAX` of them.
 """
 
 import asyncio
@@ -15,9 +15,11 @@ from typing import Any, Final
 
 import orjson
 
+from bridge.sandbox.callbacks import AnswerIds, CallbackBook, answer_ids
 from bridge.sandbox.contacts import CardFile
 from bridge.sandbox.errands import BODY_BYTES_KEPT_MAX, KEPT_MAX, ErrandBook
 from bridge.sandbox.faults import FaultBook
+from bridge.sandbox.files import FileBook
 from bridge.sandbox.ratings import RatingBook
 
 RATE_WINDOW_SECONDS: Final = 60.0
@@ -35,7 +37,10 @@ class SandboxOptions:
         token_key: signs tokens with HS256; fixed, so that a token outlives a restart.
         sleep: waits some seconds, for faults that delay.
         random: decides whom a fault strikes; seeded, it strikes the same again.
-        sla_delay_seconds: for how long after an errand was made or ended its report has no SLA.
+        sla_delay_seconds: for how long after an errand was made, ended or answered its report has
+            no SLA.
+        callback_url: where to tell of answered errands, http or https; empty: nowhere.
+        callback_secret: sent along with that; empty: none is.
     """
 
     requests_per_minute: int = 1000
@@ -46,6 +51,8 @@ class SandboxOptions:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     random: Random = field(default_factory=Random)
     sla_delay_seconds: float = 60.0
+    callback_url: str = ""
+    callback_secret: str = field(default="", repr=False)
 
 
 @dataclass(slots=True)
@@ -152,6 +159,9 @@ class SandboxState:
         self.errands = ErrandBook()
         self.ratings = RatingBook()
         self.cards = CardFile(KEPT_MAX)
+        self.files = FileBook()
+        self.callbacks = CallbackBook()
+        self.answer_ids: Iterator[AnswerIds] = answer_ids()
         self.requests = RequestLog()
         self.faults = FaultBook(options.random)
         self.late_effects: set[asyncio.Task[None]] = set()
@@ -163,6 +173,9 @@ class SandboxState:
         self.errands.clear()
         self.ratings.clear()
         self.cards.clear()
+        self.files.clear()
+        self.callbacks.clear()
+        self.callbacks.set(self.options.callback_url, self.options.callback_secret)
         self.requests.clear()
         self.faults.reset()
         self.cancel_late_effects()

@@ -6,7 +6,7 @@ Each of these takes effect in one step, so that it can be done at once, or later
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any
 
 from aiohttp import web
 
@@ -18,8 +18,11 @@ from bridge.sandbox.documents import (
     read_new_errand,
 )
 from bridge.sandbox.errands import agent_name
-from bridge.sandbox.jsonapi import ApiError, answer, read_json, sparse
+from bridge.sandbox.files import FIELDS as FILE_FIELDS
+from bridge.sandbox.jsonapi import ApiError, answer, read_id, read_json, sparse
 from bridge.sandbox.kinds import (
+    ARCHIVES,
+    ATTACHMENTS,
     CARDS,
     DIRTY_ERRANDS,
     DIRTY_RATINGS,
@@ -30,8 +33,6 @@ from bridge.sandbox.kinds import (
 )
 from bridge.sandbox.ratings import FIELDS as RATING_FIELDS
 from bridge.sandbox.state import SandboxState
-
-ID_DIGITS_MAX: Final = 18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +103,7 @@ def mark_dirty_errands(state: SandboxState, asked: Asked) -> web.Response:
 def errand_report(state: SandboxState, asked: Asked) -> web.Response:
     """Report on an errand, which is no longer dirty then, whichever fields were asked for."""
     fields = sparse(asked.query, REPORTS, reports.FIELDS)
-    found = state.errands.fetch(asked.workspace, _id(asked))
+    found = state.errands.fetch(asked.workspace, read_id(asked.id))
     if found is None:
         raise ApiError(HTTPStatus.NOT_FOUND, f"There is no errand {asked.id!r}")
     errand, was_dirty = found
@@ -124,16 +125,28 @@ def dirty_ratings(state: SandboxState, asked: Asked) -> web.Response:
 def rating(state: SandboxState, asked: Asked) -> web.Response:
     """Show a Facebook rating, which is no longer dirty then."""
     fields = sparse(asked.query, RATINGS, RATING_FIELDS)
-    found = state.ratings.fetch(asked.workspace, _id(asked))
+    found = state.ratings.fetch(asked.workspace, read_id(asked.id))
     if found is None:
         raise ApiError(HTTPStatus.NOT_FOUND, f"There is no Facebook rating {asked.id!r}")
     return _resource(RATINGS, found.id, found.attributes(), fields)
 
 
-def _id(asked: Asked) -> int:
-    """Return the id in the path; one that can't be any is 0, which nothing has."""
-    is_id = asked.id.isascii() and asked.id.isdigit() and len(asked.id) <= ID_DIGITS_MAX
-    return int(asked.id) if is_id else 0
+def attachment(state: SandboxState, asked: Asked) -> web.Response:
+    """Show what an agent attached to an answer."""
+    return _file(state, asked, ATTACHMENTS)
+
+
+def archive(state: SandboxState, asked: Asked) -> web.Response:
+    """Show an image that an agent put into an answer."""
+    return _file(state, asked, ARCHIVES)
+
+
+def _file(state: SandboxState, asked: Asked, kind: str) -> web.Response:
+    fields = sparse(asked.query, kind, FILE_FIELDS)
+    found = state.files.find(kind, asked.workspace, read_id(asked.id))
+    if found is None:
+        raise ApiError(HTTPStatus.NOT_FOUND, f"There is no {kind} {asked.id!r}")
+    return _resource(kind, found.id, found.attributes(), fields)
 
 
 def _resource(

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 from aiohttp import ClientResponse, TCPConnector, web
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import RawTestServer, TestClient, TestServer
 from yarl import URL
 
 from bridge.sandbox.cention import SandboxOptions, create_app
@@ -73,7 +73,14 @@ class Sleeper:
 class Site:
     """A running sandbox with the workspaces `demo` and `other`."""
 
-    def __init__(self, *, requests_per_minute: int = 1000, seed: int = 7) -> None:
+    def __init__(
+        self,
+        *,
+        requests_per_minute: int = 1000,
+        seed: int = 7,
+        callback_url: str = "",
+        callback_secret: str = "",
+    ) -> None:
         self.monotonic = 100.0
         self.wall = NOW
         self.sleeper = Sleeper()
@@ -85,6 +92,8 @@ class Site:
             sleep=self.sleeper.sleep,
             random=Random(seed),  # noqa: S311 - chance in a test
             sla_delay_seconds=SLA_DELAY_SECONDS,
+            callback_url=callback_url,
+            callback_secret=callback_secret,
         )
         # Each request on a connection of its own, since a client repeats a lost GET by itself
         # where the connection was not new.
@@ -151,17 +160,76 @@ class Site:
         """Put rules in force."""
         return await self.tell("faults", list(rules))
 
-    async def tell(self, page: str, document: Any, *, status: int = 200) -> Any:
+    async def tell(
+        self, page: str, document: Any, *, status: int = 200, method: str = "POST"
+    ) -> Any:
         """Tell the sandbox something on one of its own pages."""
-        response = await self.client.post(f"/_sandbox/{page}", data=json.dumps(document).encode())
+        data = json.dumps(document).encode()
+        response = await self.client.request(method, f"/_sandbox/{page}", data=data)
         text = await response.text()
         assert response.status == status, text
         return json.loads(text)
+
+    async def answer(self, errand: int | str, **wanted: Any) -> Any:
+        """Have an errand answered; return what the page says."""
+        return await self.tell(f"errands/{errand}/answer", wanted, status=201)
 
     async def read_back(self, page: str) -> Any:
         response = await self.client.get(f"/_sandbox/{page}")
         assert response.status == 200
         return await response.json()
+
+
+class Receiver:
+    """A callback address that answers with a status, and keeps what it was sent.
+
+    Attributes:
+        status: what it answers with; 307 sends to `/elsewhere`.
+        held: cleared, it does not answer until it is set.
+        arrived: is set once something has arrived.
+    """
+
+    def __init__(self) -> None:
+        self.status = 204
+        self.held = asyncio.Event()
+        self.held.set()
+        self.arrived = asyncio.Event()
+        self.requests: list[web.BaseRequest] = []
+        self.bodies: list[bytes] = []
+        self.server = RawTestServer(self._take)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Receiver"]:
+        async with self.server:
+            try:
+                yield self
+            finally:
+                self.held.set()
+
+    @property
+    def url(self) -> str:
+        return str(self.server.make_url("/callbacks"))
+
+    @property
+    def documents(self) -> list[Any]:
+        return [json.loads(body) for body in self.bodies]
+
+    async def _take(self, request: web.BaseRequest) -> web.Response:
+        self.requests.append(request)
+        self.bodies.append(await request.read())
+        self.arrived.set()
+        await self.held.wait()
+        headers = {"Location": "/elsewhere"} if self.status == 307 else None
+        return web.Response(status=self.status, headers=headers)
+
+
+def shape(value: Any) -> Any:
+    """Return a document with types in the place of values, and one item for each array."""
+    if isinstance(value, dict):
+        return {name: shape(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [shape(value[0])] if value else []
+    return type(value).__name__
 
 
 async def errors_of(response: ClientResponse) -> list[dict[str, Any]]:

@@ -69,8 +69,9 @@ class TestSandbox:
             process.send_signal(signal.SIGINT)
         assert process.returncode == 0
 
-    def test_what_its_options_ask_for_it_does(self) -> None:
-        options = ["--port", "0", "--json", "--seed", "7", "--sla-delay-seconds", "0"]
+    @pytest.mark.parametrize("sla_delay", ["--sla-delay", "--sla-delay-seconds"])
+    def test_what_its_options_ask_for_it_does(self, sla_delay: str) -> None:
+        options = ["--port", "0", "--json", "--seed", "7", sla_delay, "0"]
         with subprocess.Popen(  # noqa: S603 - ours
             [sys.executable, "-c", SANDBOX, *options], stdout=subprocess.PIPE
         ) as process:
@@ -87,6 +88,31 @@ class TestSandbox:
                 assert json.load(response)["data"]["attributes"]["sla"]["within_sla"] is True
             process.send_signal(signal.SIGTERM)
         assert process.returncode == 0
+
+    def test_it_calls_back_with_the_secret_that_it_was_given(
+        self, bridge_url: str, events: list[dict[str, Any]]
+    ) -> None:
+        options = ["--port", "0", "--json", "--callback-url", bridge_url]
+        with subprocess.Popen(  # noqa: S603 - ours
+            [sys.executable, "-c", SANDBOX, *options, "--callback-secret", "123456"],
+            stdout=subprocess.PIPE,
+        ) as process:
+            assert process.stdout is not None
+            pages = f"{json.loads(process.stdout.readline())['base_url']}/_sandbox/errands"
+            with urllib.request.urlopen(pages, data=b"{}") as response:  # noqa: S310 - loopback
+                errand = json.load(response)["id"]
+            with urllib.request.urlopen(f"{pages}/{errand}/answer", data=b"") as response:  # noqa: S310 - loopback
+                assert json.load(response)["status"] == 202
+            process.send_signal(signal.SIGTERM)
+        assert process.returncode == 0
+        [callback] = events
+        assert callback["data"]["type"] == "c3_callback_answer_errands"
+        assert callback["meta"] == {"api_secret": "123456"}
+
+    def test_a_wrong_callback_address_is_wrong_usage(self) -> None:
+        result = invoke(sandbox, "--callback-url", "localhost:8080")
+        assert result.exit_code == 2
+        assert "must be an http or https URL" in result.stderr
 
     def test_a_taken_port_is_told(self) -> None:
         with listen(0) as taken:

@@ -111,8 +111,11 @@ class TestErrands:
             "created_at": NOW,
             "ended_at": None,
             "end_count": 0,
+            "answered_at": None,
+            "answer_count": 0,
             "closed": False,
             "others": False,
+            "tags": [],
             "attributes": sample("new_errand_request")["data"]["attributes"],
             "end_attributes": None,
         }

@@ -12,6 +12,7 @@ from sandbox_site import (
     errand_document,
     errors_of,
     sample,
+    shape,
 )
 
 from bridge.sandbox.reports import SLA_SECONDS, SLA_WARNING_SECONDS
@@ -29,15 +30,6 @@ async def site() -> AsyncIterator[Site]:
 
 def mark(*errands: Any) -> Any:
     return {"data": {"type": LIST, "attributes": {"errands": list(errands)}}}
-
-
-def shape(value: Any) -> Any:
-    """Return a document with types in the place of values, and one item for each array."""
-    if isinstance(value, dict):
-        return {name: shape(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [shape(value[0])] if value else []
-    return type(value).__name__
 
 
 async def report(site: Site, errand: int) -> dict[str, Any]:
@@ -307,6 +299,7 @@ class TestSparseFields:
         ("query", "names"),
         [
             ("fields[c3_errand_reports]=sla,basic", {"sla", "basic"}),
+            ("fields[c3_errand_reports]=sla,changed", {"sla", "changed"}),
             ("fields%5Bc3_errand_reports%5D=sla", {"sla"}),
             ("fields%5Bc3_errand_reports%5D=sla%2Cactions", {"sla", "actions"}),
             ("fields[c3_errand_reports]=", set()),
