@@ -11,30 +11,41 @@ import aiohttp
 from sqlalchemy import Engine
 
 from bridge.app import wiring
+from bridge.app.senders import Senders
 from bridge.cention.client import CentionSender
 from bridge.cention.reading import CentionReader
 from bridge.domain.errors import StoreError, StoreUnavailable
 from bridge.domain.events import CallEvent
 from bridge.inbound import openapi
+from bridge.inbound.bodies import Bodies
+from bridge.inbound.callbacks import CallbacksEndpoint
 from bridge.inbound.events import EventsEndpoint
 from bridge.inbound.server import Door, Listener, admin_runner, door_runner
+from bridge.onward.sender import OnwardSender
 from bridge.ops import systemd
 from bridge.ops.clock import SystemClock, SystemEntropy
 from bridge.ops.health import Dependency, create_admin_app
-from bridge.ops.metrics import BridgeMetrics, StoreCollector, StoreFigures
+from bridge.ops.metrics import ONWARD, BridgeMetrics, StoreCollector, StoreFigures
 from bridge.ports import Transaction
+from bridge.services.answers import Answers
 from bridge.services.dispatch import Dispatcher
+from bridge.services.fetching import FileFetcher
 from bridge.services.ingest import Ingest, Receipt
+from bridge.services.looking import Looker
+from bridge.services.reading import WorkspaceReader
 from bridge.services.reconcile import Reconciler
+from bridge.services.reports import ReportPoller
 from bridge.services.upkeep import Upkeep
 from bridge.services.verdicts import Verdicts
 from bridge.settings import Settings, SettingsError
 from bridge.storage import queries
 from bridge.storage.failures import translated
+from bridge.storage.files import AnswerFiles, folder_of
 from bridge.storage.schema import digest_key
 from bridge.storage.writer import SharedCommit
 from bridge.wire.exchange import Exchange, open_session
 
+CALLBACKS_PATH: Final = "/v1/cention/callbacks"
 FIGURES_EVERY_S: Final = 1.0
 # Counting a large backlog takes time; it may take this part of it at most.
 FIGURES_SHARE: Final = 0.05
@@ -54,6 +65,7 @@ class Bridge:
         self._is_dry = is_dry
         self._reader = reader
         self._key = digest_key(engine)
+        self._files_at = folder_of(engine)
         self._log = log
         self._clock = SystemClock()
         self._metrics = BridgeMetrics()
@@ -90,7 +102,7 @@ class Bridge:
                 self._metrics.registry, self._check, self._refresh_if_can, openapi.document
             )
             admin = Listener(admin_runner(app))
-            posts = {"/v1/events": self._endpoint.post}
+            posts = {"/v1/events": self._endpoint.post, CALLBACKS_PATH: self._callbacks.post}
             door = Listener(door_runner(Door(posts, self._log)))
             try:
                 admin_at = await admin.open(wiring.place(self._settings.admin.listen))
@@ -109,10 +121,11 @@ class Bridge:
         settings, clock = self._settings, self._clock
         exchange = Exchange(session, clock)
         self._sender = CentionSender(exchange, wiring.cention_options(settings))
+        self._onward = OnwardSender(exchange, clock, wiring.onward_options(settings))
         self._reader_of_reports = CentionReader(exchange, wiring.reading_options(settings))
         self._dispatcher = Dispatcher(
             writer=self._writer,
-            sender=self._sender,
+            sender=Senders(self._sender, self._onward),
             clock=clock,
             entropy=SystemEntropy(),
             meter=self._metrics,
@@ -128,9 +141,11 @@ class Bridge:
             dispatch=self._dispatcher,
             verdicts=Verdicts(clock, self._dispatcher.recorder),
             policy=wiring.lookup_policy(settings),
+            pollers=self._poller,
         )
         self._dispatcher.on_doubt = self._reconciler.wake
         self._show_breakers()
+        bodies = Bodies()
         self._ingest = Ingest(
             writer=self._writer,
             clock=clock,
@@ -147,7 +162,9 @@ class Bridge:
             meter=self._metrics,
             log=self._log,
             doorkeeper=wiring.doorkeeper(settings),
+            bodies=bodies,
         )
+        self._wire_answers(bodies)
         self._upkeep = Upkeep(
             writer=self._writer,
             clock=clock,
@@ -156,6 +173,48 @@ class Bridge:
             retention=wiring.retention(settings),
             folder=self._ingest.folder,
             on_work=self._dispatcher.wake,
+        )
+
+    def _poller(self, at: WorkspaceReader, looker: Looker) -> ReportPoller:
+        return ReportPoller(
+            at=at,
+            looker=looker,
+            writer=self._writer,
+            reader=self._reader_of_reports,
+            clock=self._clock,
+            log=self._log,
+            meter=self._metrics.feedback,
+        )
+
+    def _wire_answers(self, bodies: Bodies) -> None:
+        meter = self._metrics.feedback
+        self._answers = Answers(
+            writer=self._writer,
+            clock=self._clock,
+            log=self._log,
+            meter=meter,
+            fetcher=FileFetcher(
+                writer=self._writer,
+                clock=self._clock,
+                log=self._log,
+                meter=meter,
+                reader=self._reader_of_reports,
+                files=AnswerFiles(self._files_at),
+                turns=self._dispatcher,
+            ),
+            policy=wiring.answer_policy(self._settings),
+            digest_key=self._key,
+            on_work=self._dispatcher.wake,
+        )
+        self._callbacks = CallbacksEndpoint(
+            answers=self._answers,
+            read=wiring.callback_reader(self._settings),
+            writer=self._writer,
+            clock=self._clock,
+            meter=meter,
+            log=self._log,
+            caller=wiring.caller(self._settings),
+            bodies=bodies,
         )
 
     def _tell(self, event: CallEvent, receipt: Receipt) -> None:
@@ -183,6 +242,7 @@ class Bridge:
             ]
             if not self._is_dry:
                 background.append(group.create_task(self._reconciler.run()))
+                background.append(group.create_task(self._answers.run()))
                 group.create_task(self._dispatcher.run())
             await self._stopping.wait()
             systemd.notify("STOPPING=1")
@@ -254,6 +314,11 @@ class Bridge:
         self._reader_of_reports.options = wiring.reading_options(settings)
         self._dispatcher.reconfigure(wiring.dispatch_policy(settings), wiring.upstreams(settings))
         self._reconciler.policy = wiring.lookup_policy(settings)
+        self._reconciler.wake()
+        self._onward.options = wiring.onward_options(settings)
+        self._answers.policy = wiring.answer_policy(settings)
+        self._callbacks.caller = wiring.caller(settings)
+        self._callbacks.read = wiring.callback_reader(settings)
         self._show_breakers()
         self._endpoint.doorkeeper = wiring.doorkeeper(settings)
         self._upkeep.retention = wiring.retention(settings)
@@ -274,6 +339,7 @@ class Bridge:
             is_answering = last.failure is None and last.status < 500
             cention["lastStatus"] = last.failure.value if last.failure else last.status
         breakers = {one.upstream.label: one.breaker.state for one in self._dispatcher.channels}
+        onward = breakers.pop(ONWARD, None)
         cention["breakers"] = {label: state.name.lower() for label, state in breakers.items()}
         is_answering = is_answering and not any(breakers.values())
         try:
@@ -285,6 +351,7 @@ class Bridge:
             Dependency("store", is_kept, is_needed=True),
             Dependency("cention", is_answering, is_needed=False, detail=cention),
             Dependency("routes", not paused, is_needed=False, detail={"paused": paused}),
+            *([] if onward is None else [Dependency("onward", not onward, is_needed=False)]),
         ]
 
     async def _refresh_if_can(self) -> None:
@@ -308,6 +375,8 @@ class Bridge:
                 quarantined=found.quarantined,
                 calls_active=found.calls_active,
                 pauses=found.pauses,
+                answers_waiting=found.answers_waiting,
+                rating_mean=found.rating_mean,
             )
         self._figures.now_us = self._clock.now_us()
 

@@ -1,12 +1,23 @@
 """Settings in the words of the parts that they are for."""
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from bridge.cention.callbacks import read_callback
 from bridge.cention.client import CentionOptions
 from bridge.cention.reading import ReadingOptions
+from bridge.domain.answers import Answer
 from bridge.domain.jwt import read_claims
-from bridge.domain.routes import DEFAULT_ROUTE, is_outlet
+from bridge.domain.routes import DEFAULT_ROUTE, ONWARD_ROUTE, is_outlet
 from bridge.domain.units import DAY_US
 from bridge.inbound.auth import Doorkeeper
+from bridge.inbound.callbacks import Caller
 from bridge.inbound.server import Place
+from bridge.onward.sender import OnwardOptions
+from bridge.ops.metrics import ONWARD
+from bridge.services.answers import AnswerPolicy
 from bridge.services.channels import Upstream, upstreams_of
 from bridge.services.folding import IngestPolicy
 from bridge.services.reconcile import LookupPolicy
@@ -14,6 +25,9 @@ from bridge.services.recording import DispatchPolicy
 from bridge.services.upkeep import Retention
 from bridge.settings import Address, Settings
 from bridge.settings.sections import secret_text
+
+# Answers are sent on as fast as they come, but what was held back doesn't come all at once.
+ONWARD_PER_MINUTE: Final = 6000
 
 
 def ingest_policy(settings: Settings) -> IngestPolicy:
@@ -54,13 +68,15 @@ def lookup_policy(settings: Settings) -> LookupPolicy:
         settle_s=settings.delivery.settle_seconds,
         is_exclusive=settings.reports.exclusive,
         routes={scope: frozenset(routes) for scope, routes in scopes(settings).items()},
+        poll_s=settings.reports.poll_seconds if settings.reports.enabled else None,
     )
 
 
 def reading_options(settings: Settings) -> ReadingOptions:
-    """Return with which token each workspace is read.
+    """Return with which token each workspace is read, and files are fetched there.
 
     `reports.token` is for `cention.workspace`; another workspace is read with a token of its own.
+    Files need a claim of their own, which the token that creates errands is to have *(assumed)*.
     """
     own = settings.route_table().default.scope
     tokens = settings.tokens()
@@ -76,8 +92,13 @@ def reading_options(settings: Settings) -> ReadingOptions:
         )
         for scope, routes in scopes(settings).items()
     }
-    by_scope[own] = secret_text(settings.reports.token) or tokens.get(DEFAULT_ROUTE, "")
-    return ReadingOptions(tokens=by_scope, timeout_s=settings.delivery.timeout_seconds)
+    by_scope[own] = tokens.get(DEFAULT_ROUTE, "")
+    reading = secret_text(settings.reports.token)
+    return ReadingOptions(
+        tokens={**by_scope, own: reading} if reading else by_scope,
+        file_tokens=by_scope,
+        timeout_s=settings.delivery.timeout_seconds,
+    )
 
 
 def upstreams(settings: Settings) -> list[Upstream]:
@@ -85,7 +106,41 @@ def upstreams(settings: Settings) -> list[Upstream]:
     routes = settings.route_table()
     labels = {route.scope: f"cention/{route.workspace}" for route in routes.all()}
     labels[routes.default.scope] = "cention"
-    return upstreams_of(scopes(settings), settings.cention.requests_per_minute, labels)
+    found = upstreams_of(scopes(settings), settings.cention.requests_per_minute, labels)
+    url = settings.callbacks.forward_url
+    if url:
+        found.append(Upstream(url, frozenset({ONWARD_ROUTE}), ONWARD_PER_MINUTE, ONWARD))
+    return found
+
+
+def onward_options(settings: Settings) -> OnwardOptions:
+    """Return where answers are sent on to."""
+    return OnwardOptions(
+        url=settings.callbacks.forward_url or "",
+        secret=secret_text(settings.callbacks.forward_secret),
+        timeout_s=settings.delivery.timeout_seconds,
+    )
+
+
+def answer_policy(settings: Settings) -> AnswerPolicy:
+    """Return what the settings say of answers."""
+    return AnswerPolicy(
+        default_scope=settings.route_table().default.scope,
+        is_sent_on=settings.callbacks.forward_url is not None,
+    )
+
+
+def callback_reader(settings: Settings) -> Callable[[Any], Answer]:
+    """Return who reads callbacks, and knows which hosts are Cention's own."""
+    base = urlsplit(settings.cention.base_url).netloc.lower()
+    return partial(read_callback, own_hosts=frozenset({base} - {""}))
+
+
+def caller(settings: Settings) -> Caller:
+    """Return what the settings say of who may call back."""
+    return Caller(
+        secret=secret_text(settings.callbacks.secret), networks=settings.callbacks.addresses
+    )
 
 
 def doorkeeper(settings: Settings) -> Doorkeeper:

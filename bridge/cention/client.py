@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from bridge.cention.documents import MEDIA_TYPE, TYPES, render
+from bridge.domain.answers import OnwardAnswer
 from bridge.domain.outcomes import Failure, Reply
 from bridge.domain.routes import RouteTable, is_outlet
 from bridge.ports import Parcel
@@ -53,8 +54,9 @@ class CentionSender:
 
     async def send(self, parcel: Parcel) -> Reply:
         """Post a parcel's document to the workspace that it was claimed for. Raises nothing."""
-        if not self._token(parcel.route):
-            # Its rule has gone from the settings a moment ago.
+        payload = parcel.payload
+        if isinstance(payload, OnwardAnswer) or not self._token(parcel.route):
+            # Not for Cention; or its rule has gone from the settings a moment ago.
             return Reply(failure=Failure.NOT_CONNECTED)
         scope = parcel.scope or self.options.routes.named(parcel.route).scope
         answer = await self._exchange.request(
@@ -65,7 +67,7 @@ class CentionSender:
                 "Content-Type": MEDIA_TYPE,
                 "Accept": MEDIA_TYPE,
             },
-            body=orjson.dumps(render(parcel.payload, self.options.cuid_label)),
+            body=orjson.dumps(render(payload, self.options.cuid_label)),
             timeout_s=self.options.timeout_s,
         )
         remote_id = _remote_id(answer.document) if answer.is_good else ""

@@ -8,6 +8,7 @@ docs/assumptions.md.
 from collections.abc import Mapping
 from typing import Any, Final
 
+from bridge.domain.answers import OnwardAnswer
 from bridge.domain.contacts import CHANNELS, Card
 from bridge.domain.deliveries import (
     ClosingAnswer,
@@ -15,6 +16,7 @@ from bridge.domain.deliveries import (
     Integration,
     Kind,
     NewErrand,
+    Payload,
     WhatsAppTemplate,
 )
 
@@ -136,8 +138,14 @@ def contact_card(card: Card, cuid_label: str) -> dict[str, Any]:
     return _document(TYPES[Kind.CONTACT_CARD], {"contacts": contacts})
 
 
-def render(payload: NewErrand | EndErrand | Card, cuid_label: str) -> dict[str, Any]:
-    """Return the document for what a parcel holds."""
+def render(payload: Payload | Card, cuid_label: str) -> dict[str, Any]:
+    """Return the document for what a parcel holds.
+
+    Raises:
+        TypeError: it is an answer, which goes elsewhere.
+    """
+    if isinstance(payload, OnwardAnswer):
+        raise TypeError("an answer is not for Cention")
     if isinstance(payload, NewErrand):
         return new_errand(payload)
     if isinstance(payload, EndErrand):

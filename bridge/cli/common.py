@@ -5,7 +5,6 @@ Numbers are masked and texts hidden wherever nobody asked for them; see `Veil`.
 
 import contextlib
 import os
-import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -17,7 +16,7 @@ import typer
 from sqlalchemy import Connection, Engine
 
 from bridge.domain.errors import StoreError, StoreUnavailable
-from bridge.domain.masking import mask_number
+from bridge.domain.masking import mask_number, mask_numbers
 from bridge.settings import Settings, SettingsError, load_settings
 from bridge.storage.engine import open_engine, open_reader
 from bridge.storage.failures import translated
@@ -49,7 +48,6 @@ BATCH: Final = 200
 # Wide enough for a row a line where there is no terminal to ask.
 _WIDTH_WITHOUT_TERMINAL: Final = 160
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_LIKE_A_NUMBER: Final = re.compile(r"\+?\d(?:[ ().-]{0,2}\d){4,}")
 _NUMBERS: Final = frozenset(
     (
         *("callerNumber", "dialedNumber", "destNumber", "voice"),
@@ -266,7 +264,7 @@ class Veil:
             return text
         for one in sorted(self._seen, key=len, reverse=True):
             text = text.replace(one, HIDDEN)
-        return _LIKE_A_NUMBER.sub(lambda match: mask_number(match[0]), text)
+        return mask_numbers(text)
 
     def document(self, value: Any, key: str = "") -> Any:
         """Return an event's or a delivery's content as far as it may be seen."""

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from bridge import __version__
-from bridge.cli import contacts, dead_letters, quarantine, routes
+from bridge.cli import contacts, dead_letters, quarantine, reports, routes
 from bridge.cli.check import check
 from bridge.cli.demo import demo
 from bridge.cli.run import parser
@@ -53,3 +53,4 @@ app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(contacts.app, name="contacts")
 app.add_typer(routes.app, name="routes")
+app.add_typer(reports.app, name="reports")

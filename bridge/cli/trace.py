@@ -21,6 +21,8 @@ from bridge.cli.common import (
     reading,
     shown,
 )
+from bridge.cli.reports import as_json as report_as_json
+from bridge.cli.reports import duration, sla_word, veil_report
 from bridge.domain.deliveries import PENDING_STATES
 from bridge.storage import gates, queries
 
@@ -78,10 +80,22 @@ def _veil(story: Story, veil: Veil) -> None:
     """Hide what is not to be seen: contents first, since they tell what others may quote."""
     for row in (*story["events"], *story["deliveries"]):
         row["payload"] = veil.document(row["payload"])
+    for answer in story["answers"]:
+        _veil_answer(answer, veil)
+    for report in story["reports"]:
+        veil_report(report, veil)
     for row in story["deliveries"]:
         row["error"] = veil.words(row["error"])
         for one in row["tries"]:
             one["detail"] = veil.words(one["detail"])
+
+
+def _veil_answer(answer: dict[str, Any], veil: Veil) -> None:
+    for name in ("subject", "body"):
+        answer[name] = veil.text(answer[name]) if answer[name] else answer[name]
+    answer["to"] = [{name: veil.text(value) for name, value in one.items()} for one in answer["to"]]
+    for file in answer["files"]:
+        file["name"] = veil.text(file["name"])
 
 
 def _shut(pauses: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], str]:
@@ -112,12 +126,14 @@ def _as_json(call: str, story: Story, shut: Mapping[tuple[str, str], str]) -> di
             }
             for row in story["deliveries"]
         ],
+        "answers": [plain(one) for one in story["answers"]],
+        "reports": [report_as_json(one) for one in story["reports"]],
     }
 
 
 def _print(call: str, story: Story, shut: Mapping[tuple[str, str], str]) -> None:
     events, deliveries = story["events"], story["deliveries"]
-    sources = sorted({row["source"] for row in (*events, *deliveries)})
+    sources = sorted({row["source"] for row in (*events, *deliveries, *story["reports"])})
     typer.echo(
         shown(
             f"Call {call} ({', '.join(sources)}): {counted(len(events), 'event')},"
@@ -142,6 +158,23 @@ def _print(call: str, story: Story, shut: Mapping[tuple[str, str], str]) -> None
                 for row in deliveries
             ],
         )
+    for report in story["reports"]:
+        typer.echo(shown(_report(report)))
+
+
+def _report(report: Mapping[str, Any]) -> str:
+    """Say on one line what became of an errand."""
+    told = {
+        "answered after": duration(report["answer_seconds"]),
+        "handling": duration(report["handling_seconds"]),
+        "response": duration(report["response_seconds"]),
+        "SLA": sla_word(report),
+        "expiry": report["expiry"] or "",
+        "tags": ", ".join(report["tags"]),
+    }
+    state = "done" if report["is_done"] else "open"
+    parts = [f"{label} {value}" for label, value in told.items() if value]
+    return f"Errand {report['errand_id']} is {state}: {'; '.join(parts) or 'nothing more is known'}"
 
 
 def _state(row: Mapping[str, Any], shut: Mapping[tuple[str, str], str]) -> str:
@@ -163,8 +196,22 @@ def _timeline(story: Story) -> Iterator[tuple[str, str, str, str]]:
             if one["outcome"] == "delivered" and row["remote_id"]:
                 more = f"errand {row['remote_id']}"
             moments.append((one["at_us"], (what, came, more)))
+    moments.extend(
+        (answer["received_us"], ("answer", answer["state"], _answer(answer)))
+        for answer in story["answers"]
+    )
     for at_us, cells in sorted(moments, key=lambda moment: moment[0]):
         yield (clock_time(at_us), *cells)
+
+
+def _answer(answer: Mapping[str, Any]) -> str:
+    """Say on one line what an answer was, and what became of its files."""
+    parts = [f"errand {answer['errand_id']}"]
+    parts += [f"subject {answer['subject']}"] if answer["subject"] else []
+    for file in answer["files"]:
+        what = f"{file['name']} ({file['size']:,} bytes)" if file["sha256"] else file["error"]
+        parts.append(f"file {file['id']}: {what}")
+    return "; ".join(parts)
 
 
 def _event(event: Mapping[str, Any]) -> str:

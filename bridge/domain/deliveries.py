@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from bridge.domain.answers import OnwardAnswer
 from bridge.domain.events import Agent, Attachment
 
 
@@ -14,11 +15,15 @@ class Kind(StrEnum):
     END_ERRAND = "end_errand"
     CONTACT_CARD = "contact_card"
     WATEMPLATE = "watemplate"
+    ANSWER = "answer"
 
     @property
     def is_repeatable(self) -> bool:
-        """Whether sending it twice does no more than sending it once."""
-        return self in {Kind.END_ERRAND, Kind.CONTACT_CARD}
+        """Whether sending it twice does no more than sending it once.
+
+        Whoever takes an answer knows it again by its `webhook-id` (Standard Webhooks).
+        """
+        return self in {Kind.END_ERRAND, Kind.CONTACT_CARD, Kind.ANSWER}
 
     @property
     def makes_errand(self) -> bool:
@@ -134,6 +139,10 @@ class EndErrand:
     dialed_number: str = ""
 
 
+# What a delivery holds; a contact card is worked out when it is sent, and so holds nothing.
+Payload = NewErrand | EndErrand | OnwardAnswer
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """A delivery that an event asks for.
@@ -149,7 +158,7 @@ class Draft:
     position: int
     kind: Kind
     route: str
-    payload: NewErrand | EndErrand
+    payload: Payload
     not_before_us: int | None = None
     expires_us: int | None = None
 

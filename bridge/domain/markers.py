@@ -3,16 +3,14 @@
 Cention shows an errand's text as HTML, so tags are taken away and entities decoded first.
 """
 
-import html
 import re
 from typing import Final
+
+from bridge.domain.hypertext import without_tags
 
 PREFIX: Final = "ref: "
 # `message_id` of `domain.errands`.
 _MARKER: Final = re.compile(r"\bref:\s*(aventa-[0-9a-f]{32})(?![0-9a-f])")
-_TAG: Final = re.compile(r"<[^<>]*>")
-# Tags within a word would part it; these begin a new line, the others stand for nothing.
-_BREAK: Final = re.compile(r"<\s*/?\s*(?:br|p|div|li|tr|td|th|h[1-6])\b[^<>]*>", re.IGNORECASE)
 
 
 def marker(of: str) -> str:
@@ -25,6 +23,5 @@ def find_marker(body: str) -> str:
 
     Where it carries several (an answer that quotes another errand) it is the last.
     """
-    text = html.unescape(_TAG.sub("", _BREAK.sub("\n", body)))
-    found: list[str] = _MARKER.findall(text)
+    found: list[str] = _MARKER.findall(without_tags(body))
     return found[-1] if found else ""

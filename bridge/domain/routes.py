@@ -15,6 +15,8 @@ from bridge.domain.msisdn import BareDigits, NumberStatus, PhoneNumber, read_num
 DEFAULT_ROUTE: Final = "default"
 # No route of the settings may have a colon in its name.
 _OUTLET: Final = "watemplate:"
+# By which answers are sent on: it leads to `callbacks.forward_url`, and not to Cention.
+ONWARD_ROUTE: Final = "callbacks:onward"
 
 
 def outlet_name(rule: str) -> str:

@@ -1,7 +1,6 @@
 """`POST /v1/events`: the answer is a promise, given only when the event is on disk."""
 
 import asyncio
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -11,6 +10,7 @@ from aiohttp import web
 
 from bridge.domain.errors import InvalidEvent, Issue, StoreUnavailable
 from bridge.inbound.auth import Doorkeeper
+from bridge.inbound.bodies import Bodies, keep_refusals, peer_of, read_body, refusal
 from bridge.inbound.problems import problem
 from bridge.inbound.shapes import (
     BATCH_MAX,
@@ -22,13 +22,10 @@ from bridge.inbound.shapes import (
     read,
 )
 from bridge.inbound.strict_json import StrictJsonError
-from bridge.ports import Clock, Log, Refusal, Transaction, Writer
+from bridge.ports import Clock, Log, Refusal, Writer
 from bridge.services.ingest import Arrival, Ingest, Receipt, Taken
 
 SOURCE: Final = "aventa"
-QUARANTINE_BYTES_MAX: Final = 256 * 1024
-# Bodies that are read at the same time, in bytes; an event's objects take several times as much.
-BYTES_IN_HAND_MAX: Final = 64 * 1024 * 1024
 _UNAUTHORISED: Final = "A valid bearer token or webhook signature is needed."
 _CONFLICT: Final = "an event with this id and other content is kept already"
 
@@ -69,6 +66,7 @@ class EventsEndpoint:
         meter: DoorMeter,
         log: Log,
         doorkeeper: Doorkeeper,
+        bodies: Bodies | None = None,
     ) -> None:
         """Stand on these ports."""
         self._ingest = ingest
@@ -77,7 +75,7 @@ class EventsEndpoint:
         self._meter = meter
         self._log = log
         self.doorkeeper = doorkeeper
-        self._bytes_in_hand = 0
+        self._bodies = bodies or Bodies()
 
     async def post(self, request: web.BaseRequest) -> web.Response:
         """Answer a request."""
@@ -92,22 +90,13 @@ class EventsEndpoint:
     async def _answer(self, request: web.BaseRequest) -> web.Response:
         if not self.doorkeeper.may_admit(request.headers):
             return problem(401, _UNAUTHORISED)
-        announced = BODY_BYTES_MAX if request.content_length is None else request.content_length
-        if self._bytes_in_hand and self._bytes_in_hand + announced > BYTES_IN_HAND_MAX:
-            raise StoreUnavailable("too much is in flight")
-        self._bytes_in_hand += announced
-        try:
+        with self._bodies.holding(request):
             return await self._read_and_answer(request)
-        finally:
-            self._bytes_in_hand -= announced
 
     async def _read_and_answer(self, request: web.BaseRequest) -> web.Response:
-        try:
-            raw = await request.read()
-        except web.HTTPRequestEntityTooLarge:
-            return problem(413, f"A request holds at most {BODY_BYTES_MAX // 2**20} MiB.")
-        except (web.RequestPayloadError, web.HTTPBadRequest):
-            return problem(400, "The body's transfer or content encoding can't be read.")
+        raw = await read_body(request)
+        if isinstance(raw, web.Response):
+            return raw
         if not self.doorkeeper.admits(request.headers, raw, self._clock.now_us() / 1e6):
             return problem(401, _UNAUTHORISED)
         shape = _shape_of(request)
@@ -227,10 +216,10 @@ class EventsEndpoint:
                 continue
             if verdict.status != 409:  # a conflict was counted when it was found
                 self._meter.event(verdict.event_type, "rejected")
-            refusal = self._refusal(
+            kept = self._refusal(
                 verdict, candidate.raw or orjson.dumps(candidate.document), Shape.JSON
             )
-            refusals.append(refusal)
+            refusals.append(kept)
             after.append(
                 _Verdict(
                     verdict.status,
@@ -238,12 +227,12 @@ class EventsEndpoint:
                     verdict.event_type,
                     verdict.taken,
                     verdict.issues,
-                    refusal.id,
+                    kept.id,
                 )
             )
         if refusals:
-            await self._writer.submit_all(_keep_refusals, refusals)
-            self._log.info("events refused", count=len(refusals), peer=_peer(request))
+            await self._writer.submit_all(keep_refusals, refusals)
+            self._log.info("events refused", count=len(refusals), peer=peer_of(request))
         return after
 
     async def _refuse(
@@ -258,29 +247,22 @@ class EventsEndpoint:
         """Keep a body that holds no event, and say so."""
         self._meter.event("", "rejected")
         verdict = _Verdict(status, "", issues=tuple(issues) or (Issue("", detail),))
-        refusal = self._refusal(verdict, raw, _text(request.headers.get("Content-Type", "")))
-        await self._writer.submit(_keep_refusals, refusal)
-        self._log.info("body refused", status=status, peer=_peer(request))
-        return problem(status, detail, issues=issues, quarantine_id=refusal.id, **further)
+        kept = self._refusal(verdict, raw, request.headers.get("Content-Type", ""))
+        await self._writer.submit(keep_refusals, kept)
+        self._log.info("body refused", status=status, peer=peer_of(request))
+        return problem(status, detail, issues=issues, quarantine_id=kept.id, **further)
 
     def _refusal(self, verdict: _Verdict, body: bytes, content_type: str) -> Refusal:
-        return Refusal(
-            id=uuid.uuid4().hex,
+        return refusal(
             source=SOURCE,
             received_us=self._clock.now_us(),
             status=verdict.status,
             content_type=content_type,
             event_id=verdict.event_id,
             event_type=verdict.event_type,
-            issues=tuple((issue.pointer, issue.detail) for issue in verdict.issues),
-            body=body[:QUARANTINE_BYTES_MAX],
-            is_cut=len(body) > QUARANTINE_BYTES_MAX,
+            issues=verdict.issues,
+            body=body,
         )
-
-
-def _keep_refusals(tx: Transaction, refusals: Sequence[Refusal]) -> list[None]:
-    tx.add_refusals(refusals)
-    return [None] * len(refusals)
 
 
 def _shape_of(request: web.BaseRequest) -> Shape | None:
@@ -290,15 +272,6 @@ def _shape_of(request: web.BaseRequest) -> Shape | None:
     except ValueError:
         return None
     return shape if charset in {"utf-8", "utf8", "us-ascii"} else None
-
-
-def _text(header: str) -> str:
-    """Return a header such that it can be kept: it may hold bytes that are no text."""
-    return header[:128].encode(errors="replace").decode()
-
-
-def _peer(request: web.BaseRequest) -> str:
-    return request.remote or "unix"
 
 
 def _result(verdict: _Verdict) -> dict[str, Any]:

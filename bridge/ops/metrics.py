@@ -20,11 +20,14 @@ from prometheus_client.registry import Collector
 from bridge import __version__
 from bridge.domain.deliveries import Kind, Unsent
 from bridge.domain.outcomes import Reply
+from bridge.ops.feedback_metrics import FeedbackMetrics
 
 _FAST: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _UPSTREAM: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _DELIVERY: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 3600.0, 21600.0)
 _CENTION: Final = "cention"
+# Where answers are sent on to.
+ONWARD: Final = "onward"
 _KINDS: Final = tuple(kind.value for kind in Kind)
 
 
@@ -38,6 +41,8 @@ class StoreFigures:
     quarantined: int = 0
     calls_active: int = 0
     pauses: Iterable[tuple[str, str]] = ()
+    answers_waiting: int = 0
+    rating_mean: float | None = None
 
 
 class BridgeMetrics:
@@ -141,6 +146,7 @@ class BridgeMetrics:
             ["upstream"],
             registry=self.registry,
         )
+        self.feedback = FeedbackMetrics(self.registry)
         self._expiry = Gauge(
             "bridge_token_expiry_timestamp_seconds",
             "When the route's token expires, in Unix seconds.",
@@ -202,10 +208,12 @@ class BridgeMetrics:
 
     def upstream(self, kind: Kind, reply: Reply) -> None:
         """Measure a request by its status and time."""
-        self.last_reply = reply
+        upstream = ONWARD if kind is Kind.ANSWER else _CENTION
+        if upstream == _CENTION:
+            self.last_reply = reply
         status = reply.failure.value if reply.failure else str(reply.status)
-        self._responses.labels(_CENTION, status).inc()
-        self._upstream.labels(_CENTION, kind.value).observe(reply.seconds)
+        self._responses.labels(upstream, status).inc()
+        self._upstream.labels(upstream, kind.value).observe(reply.seconds)
 
     def read(self, what: str, reply: Reply) -> None:
         """Measure a reading request by its status and time."""
@@ -268,5 +276,16 @@ class StoreCollector(Collector):
             ("bridge_dead_letters", "Deliveries that wait for a person.", figures.dead_letters),
             ("bridge_quarantined", "Refused events that are kept.", figures.quarantined),
             ("bridge_calls_active", "Calls believed to be going on.", figures.calls_active),
+            (
+                "bridge_answers_waiting",
+                "Answers that wait for their call to be known, or for files.",
+                figures.answers_waiting,
+            ),
         ):
             yield GaugeMetricFamily(name, text, value=value)
+        if figures.rating_mean is not None:
+            yield GaugeMetricFamily(
+                "bridge_facebook_rating_mean",
+                "Mean of the Facebook ratings that are kept, in stars.",
+                value=figures.rating_mean,
+            )

@@ -5,7 +5,23 @@ day of calls can run on a virtual clock, and a test can put a real or a broken o
 """
 
 from bridge.domain.calls import CallKey
-from bridge.ports.network import Reader, Report, Sender
+from bridge.ports.feedback import (
+    AnswerRow,
+    AnswerState,
+    ArrivedAnswer,
+    FeedbackMeter,
+    FileStore,
+)
+from bridge.ports.network import (
+    FileReader,
+    FileReading,
+    RatingReading,
+    Reader,
+    Report,
+    ReportReader,
+    ReportReading,
+    Sender,
+)
 from bridge.ports.records import (
     Attempt,
     Claim,
@@ -26,6 +42,9 @@ from bridge.ports.store import Handler, ItemT, ResultT, Transaction, Writer
 from bridge.ports.system import Clock, Entropy, Log, Meter
 
 __all__ = [
+    "AnswerRow",
+    "AnswerState",
+    "ArrivedAnswer",
     "Attempt",
     "CallKey",
     "Claim",
@@ -33,6 +52,10 @@ __all__ = [
     "Entropy",
     "Entry",
     "EventKey",
+    "FeedbackMeter",
+    "FileReader",
+    "FileReading",
+    "FileStore",
     "Gate",
     "Handler",
     "ItemT",
@@ -42,9 +65,12 @@ __all__ = [
     "Parcel",
     "Pause",
     "Quarrel",
+    "RatingReading",
     "Reader",
     "Refusal",
     "Report",
+    "ReportReader",
+    "ReportReading",
     "ResultT",
     "Sender",
     "Settlement",

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from bridge.domain.answers import FileName
 from bridge.domain.outcomes import Reply
+from bridge.domain.reports import ErrandReport, Rating
 from bridge.ports.records import Parcel
 
 
@@ -52,4 +54,63 @@ class Reader(Protocol):
 
     async def mark(self, scope: str, errand_ids: Sequence[int]) -> Report:
         """Put errands on the list of those that have changed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportReading:
+    """What came of reading a report; None: it can't be read. `has_changed` is Cention's word.
+
+    Where only the SLA was asked for, `report` holds nothing else.
+    """
+
+    reply: Reply
+    report: ErrandReport | None = None
+    has_changed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RatingReading:
+    """What came of reading a rating; None: it can't be read."""
+
+    reply: Reply
+    rating: Rating | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileReading:
+    """What came of fetching a file; without content it can't be read, or `is_too_large`."""
+
+    reply: Reply
+    title: str = ""
+    content_type: str = ""
+    content_id: str = ""
+    content: bytes | None = None
+    is_too_large: bool = False
+
+
+class FileReader(Protocol):
+    """Who fetches what an answer carries. Raises nothing."""
+
+    async def file(self, scope: str, name: FileName) -> FileReading:
+        """Fetch a file of a workspace."""
+        ...
+
+
+class ReportReader(Reader, Protocol):
+    """Who reads more of an errand than whose it is, and ratings. Raises nothing.
+
+    Source: the vendor's page "Cention Errand Report".
+    """
+
+    async def report(self, scope: str, errand_id: int, *, is_whole: bool) -> ReportReading:
+        """Return an errand's report, or its SLA alone. This takes it off the list, as `errand`."""
+        ...
+
+    async def rated(self, scope: str) -> Report:
+        """Return the ids of the Facebook ratings that have changed since they were read."""
+        ...
+
+    async def rating(self, scope: str, rating_id: int) -> RatingReading:
+        """Return a rating. This takes it off the list of those that have changed, for good."""
         ...

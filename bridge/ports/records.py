@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from bridge.domain.calls import CallKey, Thread
 from bridge.domain.contacts import Card, Key
-from bridge.domain.deliveries import Draft, EndErrand, Kind, NewErrand, State, Tier
+from bridge.domain.deliveries import Draft, Kind, Payload, State, Tier
 
 EventKey = tuple[str, str]
 
@@ -89,7 +89,7 @@ class Parcel:
     accepted_us: int
     first_us: int
     attempts: int
-    payload: NewErrand | EndErrand | Card
+    payload: Payload | Card
     person: str = ""
     scope: str = ""
     floor_id: int = 0

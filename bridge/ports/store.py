@@ -5,6 +5,7 @@ from typing import Protocol, TypeVar
 
 from bridge.domain.calls import CallKey, Thread
 from bridge.domain.contacts import Key, Person
+from bridge.ports.feedback import FeedbackTransaction
 from bridge.ports.records import (
     Attempt,
     Claim,
@@ -26,7 +27,7 @@ ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
 
-class Transaction(Protocol):
+class Transaction(FeedbackTransaction, Protocol):
     """What can be done within one commit. Every method takes many at once."""
 
     def digests(self, keys: Collection[EventKey]) -> dict[EventKey, bytes]:
@@ -138,7 +139,8 @@ class Transaction(Protocol):
     def adopt(self, routes: Collection[str], default: str) -> int:
         """Give what waits at a route that is none of these to the default; return how many.
 
-        A message stays where it is: nobody else has the token of its channel.
+        A message stays where it is, since nobody else has the token of its channel, and so does an
+        answer that is to be sent on.
         """
         ...
 
@@ -209,9 +211,10 @@ class Transaction(Protocol):
         """Remove up to `limit` rows of each kind that are past their time; return how many went.
 
         `horizons` holds, in microseconds since 1970, before when these go: `payload`, the content
-        of events and of what was delivered; `journal`, both themselves, with what was tried and
-        read; `calls`, those without an open errand, and what was said in the others; `callbacks`,
-        the others; `told`, who was sent which message; `people`, who quarrelled over what;
+        of events, of what was delivered and of what came back; `journal`, all of these themselves,
+        with what was tried and read; `calls`, those without an open errand, and what was said in
+        the others; `callbacks`, the others; `told`, who was sent which message; `people`, who
+        quarrelled over what;
         `quarantine`, what was refused. What waits, for Cention or for a person, stays.
         """
         ...

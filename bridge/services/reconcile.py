@@ -1,5 +1,8 @@
 """Reconciling: what is in doubt is looked up at Cention before it is sent again.
 
+One reader a workspace does it, and polls reports as well where a site wants that; what is in doubt
+goes before.
+
 Creating an errand is not idempotent, so one whose answer was lost may be there already. *Found*: it
 is delivered. *Absent* from two complete looks, the second at least `settle_s` after the bridge
 began to wait for it: it is sent again. *Not to be known*: it is held for a person.
@@ -9,14 +12,15 @@ somebody who sets the machine's clock, can only make the wait longer.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from bridge.domain.errors import StoreUnavailable
 from bridge.ports import Clock, Log, Parcel, Reader, Transaction, Writer
 from bridge.services.channels import UpstreamGone
-from bridge.services.looking import BrokenOff, Look, Looker, Turns
+from bridge.services.looking import Look, Looker
+from bridge.services.reading import BrokenOff, Turns, WorkspaceReader
 from bridge.services.verdicts import Case, Docket, Settled, Verdicts
 
 LOOKS_MIN: Final = 2
@@ -27,6 +31,8 @@ FAILURE_WAIT_MAX_S: Final = 60.0
 # So many looks in vain at an upstream that is well otherwise, and a person has to look.
 VAIN_LOOKS_MAX: Final = 20
 IDLE_S: Final = 60.0
+# A poll that goes on failing says so the first time, and then once in so many.
+TOLD_EVERY: Final = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +41,13 @@ class LookupPolicy:
 
     `settle_s` is after how many seconds an errand's absence is believed; `is_exclusive` says that
     nobody else reads, and so clears, the same lists; `routes` are those of each workspace's scope.
+    `poll_s` is how many seconds lie between two polls for reports; None: there are none.
     """
 
     settle_s: float = 90.0
     is_exclusive: bool = True
     routes: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    poll_s: float | None = None
 
     @property
     def every_s(self) -> float:
@@ -59,6 +67,19 @@ class Dispatch(Turns, Protocol):
         ...
 
 
+class Poller(Protocol):
+    """Who reads the reports of one workspace; see `services.reports`."""
+
+    async def poll(
+        self, *, every_s: float, is_exclusive: bool, is_in_the_way: Callable[[], bool]
+    ) -> bool:
+        """Read what has changed; False: something else was waiting, and more is to be read."""
+        ...
+
+
+Pollers = Callable[[WorkspaceReader, Looker], Poller]
+
+
 @dataclass(slots=True)
 class _Doubt:
     """Since when a delivery is known here to be in doubt, and what looking for it has brought."""
@@ -70,15 +91,29 @@ class _Doubt:
 
 @dataclass(slots=True)
 class _Desk:
-    """One workspace's look-ups."""
+    """One workspace's look-ups and polls."""
 
     scope: str
+    at: WorkspaceReader
     looker: Looker
+    poller: Poller | None = None
     doubts: dict[int, _Doubt] = field(default_factory=dict)
     next_s: float = 0.0
     looked_s: float = float("-inf")
     failures: int = 0
+    next_poll_s: float = float("-inf")
+    poll_failures: int = 0
     task: asyncio.Task[None] | None = None
+
+    @property
+    def look_due_s(self) -> float:
+        """When there is something to look for, or to put back; infinite: there is nothing."""
+        return self.next_s if self.doubts or not self.at.is_tidy else float("inf")
+
+    def poll_due_s(self, policy: LookupPolicy) -> float:
+        """When reports are to be read; infinite: not at all."""
+        is_polled = self.poller is not None and policy.poll_s is not None
+        return self.next_poll_s if is_polled and self.scope in policy.routes else float("inf")
 
     def keep(self, parcels: Sequence[Parcel], now_s: float) -> None:
         """Note what is in doubt now. For what was not before a look is due soon."""
@@ -91,7 +126,7 @@ class _Desk:
 class Reconciler:
     """Looks up what is in doubt. `policy` can be replaced while running."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the ports it stands on, each by name
         self,
         *,
         writer: Writer,
@@ -101,14 +136,16 @@ class Reconciler:
         dispatch: Dispatch,
         verdicts: Verdicts,
         policy: LookupPolicy,
+        pollers: Pollers | None = None,
     ) -> None:
-        """Stand on these ports."""
+        """Stand on these ports; `pollers` makes who reads the reports of a workspace."""
         self._writer = writer
         self._reader = reader
         self._clock = clock
         self._log = log
         self._dispatch = dispatch
         self._verdicts = verdicts
+        self._pollers = pollers
         self._desks: dict[str, _Desk] = {}
         self._wake = asyncio.Event()
         self.policy = policy
@@ -151,12 +188,13 @@ class Reconciler:
         for scope, parcels in by_scope.items():
             desk = self._desk(scope)
             desk.keep(parcels, now_s)
-            if desk.task is not None or (desk.looker.is_tidy and not parcels):
+            if desk.task is not None:
                 continue
-            if now_s >= desk.next_s:
+            due_s = min(desk.look_due_s, desk.poll_due_s(self.policy))
+            if now_s >= due_s:
                 desk.task = asyncio.create_task(self._work(desk, parcels))
             else:
-                wait_s = min(wait_s, desk.next_s - now_s)
+                wait_s = min(wait_s, due_s - now_s)
         return wait_s
 
     def _scope_of(self, parcel: Parcel) -> str:
@@ -169,7 +207,7 @@ class Reconciler:
     def _desk(self, scope: str) -> _Desk:
         desk = self._desks.get(scope)
         if desk is None:
-            looker = Looker(
+            at = WorkspaceReader(
                 scope=scope,
                 writer=self._writer,
                 reader=self._reader,
@@ -178,41 +216,76 @@ class Reconciler:
                 turns=self._dispatch,
                 settle_s=self.policy.settle_s,
             )
-            desk = self._desks[scope] = _Desk(scope, looker)
+            looker = Looker(at=at, writer=self._writer, reader=self._reader, clock=self._clock)
+            poller = None if self._pollers is None else self._pollers(at, looker)
+            desk = self._desks[scope] = _Desk(scope, at, looker, poller)
         return desk
 
     async def _work(self, desk: _Desk, parcels: Sequence[Parcel]) -> None:
+        """Do what is due, and say when there will be more."""
+        try:
+            if self._clock.monotonic() >= desk.look_due_s:
+                await self._look_once(desk, parcels)
+            if self._clock.monotonic() >= desk.poll_due_s(self.policy):
+                await self._poll_once(desk)
+        finally:
+            desk.task = None
+        self._wake.set()
+
+    async def _look_once(self, desk: _Desk, parcels: Sequence[Parcel]) -> None:
         """Look once, decide what can be decided, and say when to look again."""
-        progress = desk.looker.progress
+        progress = desk.at.progress
         try:
             if parcels:
                 await self._look(desk, parcels)
             else:
-                await desk.looker.tidy()
+                await desk.at.tidy()
             desk.failures = 0
             wait_s = self._until_next(desk)
         except (BrokenOff, StoreUnavailable, UpstreamGone) as error:
-            desk.failures = 1 if desk.looker.progress > progress else desk.failures + 1
+            desk.failures = 1 if desk.at.progress > progress else desk.failures + 1
             wait_s = min(FAILURE_WAIT_MAX_S, 2.0 ** min(desk.failures, 8) / 2)
             self._log.warning("a look-up broke off", scope=desk.scope, reason=str(error))
         except Exception as error:  # noqa: BLE001 - one workspace's trouble is not the others'
             wait_s = FAILURE_WAIT_MAX_S
             self._log.error("a look-up failed", scope=desk.scope, exc_info=error)
-        finally:
-            desk.task = None
         desk.next_s = self._clock.monotonic() + wait_s
-        self._wake.set()
+
+    async def _poll_once(self, desk: _Desk) -> None:
+        """Read reports once, and say when to read the next."""
+        policy = self.policy
+        if desk.poller is None or policy.poll_s is None:
+            return
+        desk.at.settle_s = policy.settle_s
+        try:
+            is_finished = await desk.poller.poll(
+                every_s=policy.poll_s,
+                is_exclusive=policy.is_exclusive,
+                is_in_the_way=lambda: bool(desk.doubts) and self._clock.monotonic() >= desk.next_s,
+            )
+            desk.poll_failures = 0
+            wait_s = policy.poll_s if is_finished else 0.0
+        except (BrokenOff, StoreUnavailable, UpstreamGone) as error:
+            desk.poll_failures += 1
+            backed_off_s = 2.0 ** min(desk.poll_failures, 8) / 2
+            wait_s = min(FAILURE_WAIT_MAX_S, max(policy.poll_s, backed_off_s))
+            if desk.poll_failures == 1 or desk.poll_failures % TOLD_EVERY == 0:
+                self._log.warning("reports can't be read now", scope=desk.scope, reason=str(error))
+        except Exception as error:  # noqa: BLE001 - as above
+            wait_s = FAILURE_WAIT_MAX_S
+            self._log.error("reading reports failed", scope=desk.scope, exc_info=error)
+        desk.next_poll_s = self._clock.monotonic() + wait_s
 
     def _until_next(self, desk: _Desk) -> float:
         now_s = self._clock.monotonic()
         settled = [one.since_s + self.policy.settle_s - now_s for one in desk.doubts.values()]
         every_s = self.policy.every_s if desk.doubts else IDLE_S
-        waits = [every_s, desk.looker.tidy_in_s(), *settled]
+        waits = [every_s, desk.at.tidy_in_s(), *settled]
         return min(wait_s for wait_s in waits if wait_s > 0)
 
     async def _look(self, desk: _Desk, parcels: Sequence[Parcel]) -> None:
         policy = self.policy
-        desk.looker.settle_s = policy.settle_s
+        desk.at.settle_s = policy.settle_s
         began_s = desk.looked_s = self._clock.monotonic()
 
         async def decide_what_was_seen() -> None:
@@ -220,7 +293,10 @@ class Reconciler:
 
         try:
             look = await desk.looker.look(
-                parcels, is_exclusive=policy.is_exclusive, on_sight=decide_what_was_seen
+                parcels,
+                # A report is read of what is listed, so what is listed stays so until then.
+                keeps_own=policy.is_exclusive and policy.poll_s is None,
+                on_sight=decide_what_was_seen,
             )
         except UpstreamGone:
             why = "its workspace is not in the settings any more"

@@ -39,9 +39,6 @@ from bridge.settings.sections import (
 
 # Sections that are checked and kept, but that no code acts on yet.
 _TO_COME: Final = {
-    "reports": "errand reports and ratings are not polled yet; they are read to look up what is"
-    " in doubt",
-    "callbacks": "Cention's callbacks are not taken yet",
     "oneview": "presence is not sent to One View yet",
     "agents": "presence is not sent to One View yet",
     "provision": "the administration API is not used yet",

@@ -15,6 +15,7 @@ from bridge.settings.values import (
     HeaderToken,
     Label,
     Listen,
+    Network,
     Region,
     RouteName,
     Secret,
@@ -206,6 +207,11 @@ class CallbackSettings(Section):
     """`[callbacks]`: what Cention posts back."""
 
     secret: Secret | None = Field(None, description="what Cention sends as meta.api_secret")
+    addresses: tuple[Network, ...] = Field(
+        (),
+        strict=False,
+        description="addresses or networks that may call back without a secret, beside loopback",
+    )
     forward_url: WebUrl | None = Field(None, description="where answers are sent on to")
     forward_secret: SigningSecret | None = Field(
         None, description="whsec_… secret that what is sent on is signed with"

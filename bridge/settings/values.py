@@ -7,6 +7,7 @@ value that might be secret.
 import base64
 import binascii
 import difflib
+import ipaddress
 import re
 import zoneinfo
 from typing import Annotated, Final
@@ -178,6 +179,16 @@ def _expression(value: str) -> str:
     return value
 
 
+def _network(value: str) -> str:
+    try:
+        ipaddress.ip_network(value)
+    except ValueError:
+        raise wrong(
+            "is no address or network; use one such as 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32"
+        ) from None
+    return value
+
+
 def _email(value: str) -> str:
     if _EMAIL.fullmatch(value) is None:
         raise wrong("is no e-mail address; use one such as agent@example.com")
@@ -201,5 +212,6 @@ RouteName = Annotated[str, AfterValidator(_route_name)]
 Duration = Annotated[str, BeforeValidator(_duration)]
 HoursEntry = Annotated[str, AfterValidator(_hours)]
 JmesPath = Annotated[str, AfterValidator(_expression)]
+Network = Annotated[str, AfterValidator(_network)]
 Email = Annotated[str, AfterValidator(_email)]
 DeviceId = Annotated[int, Field(ge=0, le=_DEVICE_ID_MAX)]

@@ -7,9 +7,11 @@ from typing import Any, Final
 
 from sqlalchemy import (
     BindParameter,
+    ColumnElement,
     CompoundSelect,
     Row,
     Select,
+    TextClause,
     and_,
     bindparam,
     case,
@@ -21,8 +23,9 @@ from sqlalchemy import (
     update,
 )
 
+from bridge.domain.answers import OnwardAnswer
 from bridge.domain.contacts import EMPTY_CARD, Card
-from bridge.domain.deliveries import EndErrand, Kind, NewErrand, State, Tier
+from bridge.domain.deliveries import EndErrand, Kind, NewErrand, Payload, State, Tier
 from bridge.ports import Claim, Gate, Parcel
 from bridge.storage import tables
 from bridge.storage.codecs import decode
@@ -30,10 +33,11 @@ from bridge.storage.outbox import OutboxTransaction
 from bridge.storage.sets import chunks
 
 _UNREADABLE: Final = "it can't be read; the release that kept it could"
-_PAYLOADS: Final[Mapping[Kind, type[NewErrand | EndErrand]]] = {
+_PAYLOADS: Final[Mapping[Kind, type[Payload]]] = {
     Kind.NEW_ERRAND: NewErrand,
     Kind.WATEMPLATE: NewErrand,
     Kind.END_ERRAND: EndErrand,
+    Kind.ANSWER: OnwardAnswer,
 }
 
 
@@ -109,16 +113,21 @@ class ClaimsTransaction(OutboxTransaction):
 
     def sending(self) -> list[Parcel]:
         """Return what was on its way when the store was last closed or lost, without payloads."""
-        return self._unclear(State.SENDING)
+        return self._bare(tables.IS_UNCLEAR, tables.outbox.c.state == State.SENDING)
 
     def doubtful(self) -> list[Parcel]:
         """Return what is being looked up, without payloads; `attempts` counts those made."""
-        return self._unclear(State.DOUBTFUL)
+        return self._bare(tables.IS_UNCLEAR, tables.outbox.c.state == State.DOUBTFUL)
 
-    def _unclear(self, state: State) -> list[Parcel]:
+    def unnamed(self, scope: str) -> list[Parcel]:
+        """Return errands that were made a moment ago by answers without a readable id."""
+        return self._bare(tables.IS_UNNAMED, tables.outbox.c.scope == scope)
+
+    def _bare(self, *conditions: ColumnElement[bool] | TextClause) -> list[Parcel]:
+        """Return what these conditions are true of, without payloads."""
         table = tables.outbox
         columns = [column for column in table.c if column.name != "payload"]
-        query = select(*columns).where(tables.IS_UNCLEAR, table.c.state == state)
+        query = select(*columns).where(*conditions)
         return [_parcel(row, EMPTY_CARD, 0) for row in self._connection.execute(query)]
 
 
@@ -183,14 +192,14 @@ def _parcels(
     return parcels, broken
 
 
-def _payload(row: Row[Any]) -> NewErrand | EndErrand | Card:
+def _payload(row: Row[Any]) -> Payload | Card:
     kind = Kind(row.kind)
     if kind in _PAYLOADS and row.payload is not None:
         return decode(_PAYLOADS[kind], row.payload)
     return EMPTY_CARD
 
 
-def _parcel(row: Row[Any], payload: NewErrand | EndErrand | Card, now_us: int) -> Parcel:
+def _parcel(row: Row[Any], payload: Payload | Card, now_us: int) -> Parcel:
     return Parcel(
         id=row.id,
         key=row.key,

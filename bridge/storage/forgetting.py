@@ -22,6 +22,7 @@ from bridge.services.folding import mark, of_number
 from bridge.storage import tables
 from bridge.storage.codecs import decode, encode
 from bridge.storage.failures import translated
+from bridge.storage.forgetting_feedback import hush, hush_errands, mentioning
 from bridge.storage.redaction import undialled, without_texts
 from bridge.storage.repairs import forget_refusals, remove
 from bridge.storage.schema import secret_of
@@ -39,17 +40,23 @@ _UNCLEAR: Final = _MOVING | {State.HELD}
 class Found:
     """Where somebody is mentioned: calls, refusals, deliveries of which an upstream spoke.
 
-    `is_quarrelled_over` says that something of theirs is said to be somebody else's, or was.
+    `answers`, and `others` of what came back, are by `forgetting_feedback`. `is_quarrelled_over`
+    says that something of theirs is said to be somebody else's, or was.
     """
 
     calls: set[CallKey] = field(default_factory=set)
     refusals: set[str] = field(default_factory=set)
     quoted: set[int] = field(default_factory=set)
+    answers: set[int] = field(default_factory=set)
+    others: set[tuple[str, str, int]] = field(default_factory=set)
     is_quarrelled_over: bool = False
 
     def __bool__(self) -> bool:
         """Whether anything was found."""
-        return bool(self.calls or self.refusals or self.quoted or self.is_quarrelled_over)
+        came_back = self.answers or self.others
+        return bool(
+            self.calls or self.refusals or self.quoted or came_back or self.is_quarrelled_over
+        )
 
 
 def search(connection: Connection, whom: Whom) -> Found:
@@ -74,6 +81,7 @@ def search(connection: Connection, whom: Whom) -> Found:
         found.quoted.update(
             delivery for delivery, said in _each(connection, query) if whom.are_named(said)
         )
+    found.answers, found.others = mentioning(connection, whom)
     quarrels = tables.quarrels.c
     found.is_quarrelled_over = any(
         value in whom.all or not whom_ids.isdisjoint((owner, claimant))
@@ -111,6 +119,7 @@ def erase(connection: Connection, whom: Whom, found: Found, *, is_alone: bool) -
     for key in sorted(found.calls):
         _erase_call(connection, key, whom, erased, is_alone=is_alone)
         erased.calls += 1
+    hush(connection, found.answers, found.others)
     _unsay(connection, sorted(found.quoted))
     _erase_tellings(connection, whom)
     outbox, people, keys = tables.outbox, tables.people, tables.person_keys
@@ -173,7 +182,9 @@ def _erase_call(
         select(outbox).where(*_of(outbox.c, key)).order_by(outbox.c.position)
     ).all()
     archived = connection.execute(
-        select(delivered.c.id, delivered.c.lane, delivered.c.payload).where(*_of(delivered.c, key))
+        select(delivered.c.id, delivered.c.lane, delivered.c.payload, delivered.c.remote_id).where(
+            *_of(delivered.c, key)
+        )
     ).all()
     came = connection.execute(
         select(events.c.id, events.c.occurred_us, events.c.payload).where(*_of(events.c, key))
@@ -190,6 +201,12 @@ def _erase_call(
         or whom.are_in(encode(span))
     ]
     lanes.update(one.message_id for span in theirs for one in span.creations)
+    errands = {
+        int(row.remote_id)
+        for row in (*rows, *archived)
+        if row.lane in lanes and row.remote_id.isdecimal()
+    }
+    lanes |= hush_errands(connection, key, errands)
     gone = _erase_deliveries(
         connection, [row for row in rows if row.lane in lanes], erased, is_alone=is_alone
     )

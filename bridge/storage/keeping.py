@@ -27,6 +27,7 @@ from bridge.domain.calls import Thread
 from bridge.domain.deliveries import State
 from bridge.storage import tables
 from bridge.storage.codecs import decode, encode
+from bridge.storage.feedback_keeping import FeedbackKeeping
 from bridge.storage.lookups import CLOSED
 from bridge.storage.redaction import without_texts
 from bridge.storage.sets import chunks
@@ -37,7 +38,7 @@ BYTES_MAX: Final = 4 * 2**20
 _TOLD: Final = b'"known":'
 
 
-class KeepingTransaction:
+class KeepingTransaction(FeedbackKeeping):
     """The part of a transaction that moves things aside and away."""
 
     _connection: Connection
@@ -72,6 +73,7 @@ class KeepingTransaction:
             + self._purge_rows(tables.quarantine, "received_us", horizons["quarantine"], limit)
             + self._purge_messages(horizons, limit)
             + self._purge_calls(horizons["calls"], horizons["callbacks"], limit)
+            + self._purge_feedback(horizons, limit)
         )
 
     def purge_people(self, after: str, before_us: int, limit: int) -> str:

@@ -8,8 +8,9 @@ belong there. One that was never noted goes away instead: it is to be read again
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
+from bridge.domain.deliveries import Kind
 from bridge.ports import Sighting
 from bridge.storage import tables
 from bridge.storage.sets import chunks, upsert
@@ -112,3 +113,25 @@ class LookupsTransaction:
                 update(table).where(*are_these, table.c.state == _NOTED).values(state=CLOSED)
             )
             self._connection.execute(delete(table).where(*are_these, table.c.state == _OPEN))
+
+    def is_unclear(self) -> bool:
+        """Say whether there is an errand whose id may become known yet."""
+        outbox = tables.outbox.c
+        makes_errand = outbox.kind.in_([kind for kind in Kind if kind.makes_errand])
+        return any(
+            self._connection.execute(select(outbox.id).where(*conditions).limit(1)).scalar()
+            is not None
+            for conditions in ((tables.IS_UNCLEAR, makes_errand), (tables.IS_UNNAMED,))
+        )
+
+    def name_errands(self, ids: Mapping[int, int]) -> None:
+        """Note the ids of errands whose answers had none, by delivery."""
+        if not ids:
+            return
+        table = tables.outbox
+        self._connection.execute(
+            update(table)
+            .where(table.c.id == bindparam("of"), tables.IS_UNNAMED)
+            .values(remote_id=bindparam("errand_id")),
+            [{"of": of, "errand_id": str(errand_id)} for of, errand_id in ids.items()],
+        )

@@ -119,7 +119,7 @@ class OutboxTransaction:
             .where(
                 table.c.state.in_([state for state in State if state not in over]),
                 table.c.route.not_in(sorted(routes)),
-                table.c.kind != Kind.WATEMPLATE,
+                table.c.kind.not_in([Kind.WATEMPLATE, Kind.ANSWER]),
             )
             .values(route=default)
         ).rowcount
@@ -127,17 +127,22 @@ class OutboxTransaction:
     def shift(self, drift_us: int) -> int:
         """Move every time at which something is due along with the clock; return how many."""
         outbox, calls, pauses, told = tables.outbox, tables.calls, tables.pauses, tables.told
+        answers, reports = tables.answers, tables.reports
         moved = {
             outbox: ("due_us", "accepted_us", "first_us"),
             calls: ("timer_us",),
             pauses: ("probe_us", "since_us"),
             told: ("at_us",),
+            answers: ("due_us",),
+            reports: ("due_us",),
         }
         waits = {
             outbox: outbox.c.done_us.is_(None),
             calls: calls.c.timer_us.is_not(None),
             pauses: pauses.c.probe_us.is_not(None),
             told: told.c.at_us.is_not(None),
+            answers: answers.c.due_us.is_not(None),
+            reports: reports.c.due_us.is_not(None),
         }
         return sum(
             self._connection.execute(

@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from bridge.domain.deliveries import State
 from bridge.domain.events import EventType
-from bridge.storage import tables
+from bridge.storage import feedback, tables
 from bridge.storage.sets import chunks
 
 WAITING_FOR_A_PERSON: Final = (State.DEAD, State.HELD)
@@ -40,6 +40,8 @@ class Figures:
     quarantined: int
     calls_active: int
     pauses: Sequence[tuple[str, str]]
+    answers_waiting: int
+    rating_mean: float | None
 
 
 def figures(connection: Connection) -> Figures:
@@ -72,6 +74,12 @@ def figures(connection: Connection) -> Figures:
                 select(tables.pauses.c.route, tables.pauses.c.kind).distinct()
             )
         ],
+        answers_waiting=connection.execute(
+            select(func.count()).select_from(tables.answers).where(tables.IS_UNDONE)
+        ).scalar_one(),
+        rating_mean=connection.execute(
+            select(func.avg(tables.ratings.c.stars)).where(tables.ratings.c.stars > 0)
+        ).scalar(),
     )
 
 
@@ -130,7 +138,7 @@ def _attempts(connection: Connection, ids: Sequence[int]) -> dict[int, list[dict
 
 
 def story(connection: Connection, reference_id: str) -> dict[str, list[dict[str, Any]]]:
-    """Return all that is known of a call: its events and its deliveries with their attempts."""
+    """Return all that is known of a call: events, deliveries and their attempts, what came back."""
     events = tables.events
     came = [
         dict(row)
@@ -148,7 +156,12 @@ def story(connection: Connection, reference_id: str) -> dict[str, list[dict[str,
     for row in left:
         row["payload"] = _document(row["payload"])
         row["tries"] = tries.get(row["id"], [])
-    return {"events": came, "deliveries": left}
+    return {
+        "events": came,
+        "deliveries": left,
+        "answers": feedback.answers(connection, _is_of(connection, tables.answers, reference_id)),
+        "reports": feedback.reports(connection, _is_of(connection, tables.reports, reference_id)),
+    }
 
 
 def _is_of(connection: Connection, table: Table, reference_id: str) -> ColumnElement[bool]:

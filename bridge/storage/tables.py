@@ -21,7 +21,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_HEAD: Final = "0003"
+SCHEMA_HEAD: Final = "0004"
 metadata: Final = MetaData()
 
 # SQLite gives row ids only to a column that is exactly INTEGER.
@@ -183,6 +183,11 @@ Index("ix_outbox_expires", outbox.c.expires_us, sqlite_where=MAY_EXPIRE)
 Index("ix_outbox_given_up", outbox.c.done_us, sqlite_where=IS_GIVEN_UP)
 Index("ix_outbox_told_yet", outbox.c.done_us, sqlite_where=IS_TOLD_YET)
 Index("ix_outbox_remote", outbox.c.remote_id, sqlite_where=HAS_REMOTE_ID)
+# An errand that was made, and nobody was told its id.
+IS_UNNAMED: Final = text(
+    "state = 'delivered' AND remote_id = '' AND kind IN ('new_errand', 'watemplate')"
+)
+Index("ix_outbox_unnamed", outbox.c.scope, sqlite_where=IS_UNNAMED)
 
 # What was delivered a while ago: out of the way of what waits, and known by its key for as long as
 # the same might be asked for again. `id` is the one that it had in the outbox.
@@ -239,6 +244,96 @@ Index(
 )
 IS_OPEN: Final = text("state != 'closed'")
 Index("ix_sightings_open", sightings.c.scope, sqlite_where=IS_OPEN)
+
+# What agents answered, as Cention called back with it.
+answers: Final = Table(
+    "answers",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    Column("key", String(256), nullable=False, unique=True),
+    Column("digest", LargeBinary, nullable=False),
+    Column("errand_id", BigInteger, nullable=False),
+    Column("callback_id", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("received_us", BigInteger, nullable=False),
+    Column("due_us", BigInteger),
+    Column("done_us", BigInteger),
+    Column("scope", String(512), nullable=False),
+    Column("source", String(64), nullable=False),
+    Column("reference_id", String(128), nullable=False),
+    Column("route", String(64), nullable=False),
+    Column("payload", LargeBinary),
+    Index("ix_answers_reference", "source", "reference_id"),
+    Index("ix_answers_received", "received_us"),
+    sqlite_autoincrement=True,
+)
+IS_UNDONE: Final = text("state != 'done'")
+Index("ix_answers_due", answers.c.state, answers.c.due_us, sqlite_where=IS_UNDONE)
+Index("ix_answers_undone", answers.c.errand_id, answers.c.id, sqlite_where=IS_UNDONE)
+Index("ix_answers_payload", answers.c.done_us, sqlite_where=text("payload IS NOT NULL"))
+
+# The files of answers; `sha256` names the file that is kept beside the store.
+answer_files: Final = Table(
+    "answer_files",
+    metadata,
+    Column("answer_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("type", String(32), primary_key=True),
+    Column("file_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("place", Integer, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("content_type", Text, nullable=False),
+    Column("content_id", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("error", String(64), nullable=False),
+    Column("is_spent", Boolean, nullable=False),
+)
+Index(
+    "ix_answer_files_sha256",
+    answer_files.c.sha256,
+    answer_files.c.is_spent,
+    sqlite_where=text("sha256 != ''"),
+)
+IS_SPENT: Final = text("is_spent = 1 AND sha256 != ''")
+Index("ix_answer_files_spent", answer_files.c.sha256, sqlite_where=IS_SPENT)
+
+# What became of errands, as Cention reports it. `state` is all but the report, which is `payload`.
+reports: Final = Table(
+    "reports",
+    metadata,
+    Column("scope", String(512), primary_key=True),
+    Column("errand_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("source", String(64), nullable=False),
+    Column("reference_id", String(128), nullable=False),
+    Column("route", String(64), nullable=False),
+    Column("queue", String(128), nullable=False),
+    Column("called_us", BigInteger, nullable=False),
+    Column("read_us", BigInteger, nullable=False),
+    Column("due_us", BigInteger),
+    Column("state", LargeBinary, nullable=False),
+    Column("payload", LargeBinary),
+    Index("ix_reports_reference", "source", "reference_id"),
+    Index("ix_reports_called", "called_us"),
+    Index("ix_reports_read", "read_us"),
+)
+Index("ix_reports_due", reports.c.due_us, sqlite_where=text("due_us IS NOT NULL"))
+Index("ix_reports_payload", reports.c.read_us, sqlite_where=text("payload IS NOT NULL"))
+
+ratings: Final = Table(
+    "ratings",
+    metadata,
+    Column("scope", String(512), primary_key=True),
+    Column("rating_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("state", String(16), nullable=False),
+    Column("stars", Integer, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("noted_us", BigInteger, nullable=False),
+    Column("payload", LargeBinary),
+    Index("ix_ratings_noted", "noted_us"),
+)
+IS_RATING_OPEN: Final = text("state = 'open'")
+Index("ix_ratings_open", ratings.c.scope, sqlite_where=IS_RATING_OPEN)
 
 attempts: Final = Table(
     "attempts",

@@ -1,8 +1,8 @@
 """What can be done within one commit, in SQL: the `ports.Transaction` of every engine.
 
 Intake is here, deliveries are in `outbox` and `claims`, shut gates in `gates`, what is looked up in
-`lookups`, what moves aside or goes in `keeping`, who was told what in `messages`; `SqlTransaction`
-is all of them.
+`lookups`, what moves aside or goes in `keeping`, who was told what in `messages`, what came back in
+`answers`, `origins` and `following`; `SqlTransaction` is all of them.
 """
 
 import json
@@ -16,12 +16,15 @@ from bridge.domain.calls import Thread
 from bridge.domain.contacts import CHANNELS, EMPTY_CARD, Card, Key, Person
 from bridge.ports import CallKey, Entry, EventKey, Refusal, ThreadRow
 from bridge.storage import tables
+from bridge.storage.answers import AnswersTransaction
 from bridge.storage.claims import ClaimsTransaction
 from bridge.storage.codecs import decode, encode
+from bridge.storage.following import FollowingTransaction
 from bridge.storage.gates import GatesTransaction
 from bridge.storage.keeping import KeepingTransaction
 from bridge.storage.lookups import LookupsTransaction
 from bridge.storage.messages import MessagesTransaction
+from bridge.storage.origins import OriginsTransaction
 from bridge.storage.sets import chunks, grouped, insert, upsert
 
 # Statements are put together once: building one takes longer than running it.
@@ -57,6 +60,9 @@ class SqlTransaction(
     LookupsTransaction,
     KeepingTransaction,
     MessagesTransaction,
+    AnswersTransaction,
+    OriginsTransaction,
+    FollowingTransaction,
 ):
     """One open transaction on one connection."""
 

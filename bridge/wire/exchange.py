@@ -16,6 +16,8 @@ from bridge.domain.outcomes import Failure, Reply
 from bridge.ports import Clock
 
 REPLY_BYTES_MAX: Final = 256 * 1024
+# Reading megabytes takes long enough for others to notice.
+LARGE_BYTES: Final = 1024 * 1024
 DETAIL_CHARS_MAX: Final = 500
 CONNECT_TIMEOUT_S: Final = 10.0
 # Shorter than any usual server keeps an idle connection, so that a request is not sent into one
@@ -27,10 +29,14 @@ _NOT_CONNECTED: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeout
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A reply, and the JSON document that came with it; None where none did."""
+    """A reply, and the JSON document that came with it; None where none did.
+
+    `is_cut` says that there was more of it than was to be read.
+    """
 
     reply: Reply
     document: Any = None
+    is_cut: bool = False
 
     @property
     def is_good(self) -> bool:
@@ -78,7 +84,7 @@ class Exchange:
             left_s = timeout_s - (self._clock.monotonic() - started_s)
             answer = await self._answer(response, bytes_max, left_s)
         seconds = self._clock.monotonic() - started_s
-        return Answer(replace(answer.reply, seconds=seconds), answer.document)
+        return replace(answer, reply=replace(answer.reply, seconds=seconds))
 
     async def _answer(
         self, response: aiohttp.ClientResponse, bytes_max: int, within_s: float
@@ -86,13 +92,14 @@ class Exchange:
         content, error = await self._content(response, bytes_max, within_s)
         if error is not None and response.method == "GET" and 200 <= response.status < 300:
             return Answer(Reply(failure=Failure.LOST, detail=_reason(error)))
-        document = _read(content)
+        is_large = len(content) > LARGE_BYTES
+        document = await asyncio.to_thread(_read, content) if is_large else _read(content)
         reply = Reply(
             status=response.status,
             retry_after_s=retry_after(response.headers.get("Retry-After"), self._clock.now_us()),
             detail="" if response.status < 300 else errors_of(document),
         )
-        return Answer(reply, document)
+        return Answer(reply, document, is_cut=error is None and len(content) >= bytes_max)
 
     async def _content(
         self, response: aiohttp.ClientResponse, bytes_max: int, within_s: float

@@ -28,6 +28,8 @@ extension_id = 2
 name = "support"
 queue_numbers = ["7"]
 token = "opaque-token"
+[oneview]
+base_url = "https://oneview.example"
 [callbacks]
 secret = "callback-secret"
 """
@@ -77,7 +79,7 @@ def test_a_default_agent_is_recommended_where_there_is_none(config: Path) -> Non
 
 
 def test_what_is_not_acted_on_yet_is_said(config: Path) -> None:
-    assert "callbacks: set and checked, but " in run("--config", config).stdout
+    assert "oneview: set and checked, but " in run("--config", config).stdout
 
 
 def test_one_object_for_scripts(config: Path) -> None:

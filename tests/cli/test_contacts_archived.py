@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -6,14 +7,18 @@ import pytest
 from cli_site import AWAY, CUID, DELIVERED, NAME, NUMBER, REFUSED, Site, event, prepared
 from contacts_site import ADDRESS, OTHER, fill, forget, left
 
+from bridge.domain.answers import Answer, FileName, FileType, KeptFile, Recipient
 from bridge.domain.deliveries import Kind
 from bridge.domain.outcomes import Reply
+from bridge.domain.reports import ErrandReport, Followed, Rating
 from bridge.ops.clock import SystemClock
-from bridge.ports import Quarrel, Sighting, Telling
+from bridge.ports import AnswerState, ArrivedAnswer, Quarrel, Sighting, Telling
 from bridge.services.folding import mark, of_number
 from bridge.storage.schema import secret_of
 from bridge.storage.tables import metadata
 from bridge.storage.transaction import SqlTransaction
+
+FILE = FileName(FileType.ATTACHMENT, 788)
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +65,41 @@ def tell(site: Site) -> None:
     site.do(note)
 
 
+def come_back(site: Site) -> None:
+    """Keep an answer to their errand with a file, its report, and a rating that names them."""
+
+    def note(connection: Any) -> None:
+        tx = SqlTransaction(connection)
+        answer = Answer(
+            callback_id="76",
+            errand_id=77,
+            body=f"Dear {NAME}",
+            to=(Recipient(name=NAME, email_address=ADDRESS),),
+            files=(FILE,),
+        )
+        tx.add_answers([ArrivedAnswer(answer=answer, digest=b"d", received_us=1)])
+        [row] = tx.due_answers(2, AnswerState.NEW, 1)
+        [origin, *_] = tx.origins([77])
+        kept = KeptFile(name=FILE, title=f"{NAME}.pdf", size=4, sha256="ab" * 32)
+        done = replace(
+            row,
+            state=AnswerState.DONE,
+            due_us=None,
+            done_us=3,
+            source=origin.source,
+            reference_id=origin.reference_id,
+            files=(kept,),
+        )
+        tx.save_answers([done])
+        report = ErrandReport(answer_body=f"Dear {NAME}", subject=f"Call of {NUMBER}")
+        followed = Followed(origin=origin, first_us=1)
+        tx.save_followed([followed.with_report(report, 2, 1)[0]])
+        rating = Rating(stars=5, message=f"{ADDRESS} was helped")
+        tx.note_ratings("s", {3: rating}, 1)
+
+    site.do(note)
+
+
 def counts(site: Site) -> dict[str, int]:
     """Return how many rows each table has."""
 
@@ -87,6 +127,7 @@ class TestForgetArchived:
         site.run("routes", "pause", "sales")
         look_up(site)
         tell(site)
+        come_back(site)
         assert [table for table, count in counts(site).items() if not count] == []
         assert left(site, (NUMBER, NAME, CUID, ADDRESS)) == [NUMBER, NAME, CUID, ADDRESS]
         forget(site)

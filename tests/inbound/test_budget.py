@@ -9,7 +9,7 @@ from bridge.domain.calls import CallPolicy
 from bridge.domain.errands import Guide
 from bridge.domain.routes import Route, RouteTable
 from bridge.domain.rules import RuleBook
-from bridge.inbound import events
+from bridge.inbound import bodies
 from bridge.inbound.auth import Doorkeeper
 from bridge.inbound.events import EventsEndpoint
 from bridge.inbound.server import Door, Listener, Place, door_runner
@@ -28,7 +28,7 @@ ROUTE = Route(name="default", base_url="https://cention.example", workspace="dem
 async def test_bodies_beyond_the_budget_are_asked_to_come_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(events, "BYTES_IN_HAND_MAX", 1000)
+    monkeypatch.setattr(bodies, "BYTES_IN_HAND_MAX", 1000)
     engine = open_engine(f"sqlite:///{tmp_path / 'bridge.db'}")
     prepare(engine)
     writer, clock, meter = SharedCommit(engine), SystemClock(), BridgeMetrics()

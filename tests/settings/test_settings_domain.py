@@ -74,6 +74,7 @@ KEYS = [
     "reports.poll_seconds",
     "reports.exclusive",
     "reports.token",
+    "callbacks.addresses",
     "callbacks.secret",
     "callbacks.forward_url",
     "callbacks.forward_secret",
@@ -161,8 +162,6 @@ class TestNotices:
     @pytest.mark.parametrize(
         ("toml", "name"),
         [
-            ("[reports]\npoll_seconds = 5", "reports"),
-            ('[callbacks]\nsecret = "x"', "callbacks"),
             ('[oneview]\nbase_url = "https://x"', "oneview"),
             (
                 '[[agents]]\ndevice_id = 1\nextension_id = 1\nemail = "a@b"\ntoken = "x"',

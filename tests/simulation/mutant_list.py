@@ -80,13 +80,13 @@ MUTANTS: Final = (
     _one(
         "put-back forgotten",
         SERVICES + "looking.py",
-        "        await self._put_back([one for one in errand_ids if one not in own])\n",
-        "        self.is_tidy = True\n"
-        "        await self._writer.submit(_close, (self._scope, errand_ids))\n",
+        "        await self._at.put_back([one for one in errand_ids if one not in own])\n",
+        "        self._at.has_closed(errand_ids)\n"
+        "        await self._writer.submit(_note, (scope, [], errand_ids, now_us))\n",
     ),
     _one(
         "a lost read never late",
-        SERVICES + "looking.py",
+        SERVICES + "reading.py",
         "        self._late[errand_id] = self._clock.monotonic() + self.settle_s\n",
         "        self._late.pop(errand_id, None)\n",
     ),
@@ -160,11 +160,11 @@ MUTANTS: Final = (
     _one(
         "floor from after the attempt",
         SERVICES + "reconcile.py",
-        "        desk.looker.settle_s = policy.settle_s\n",
+        "        began_s = desk.looked_s = self._clock.monotonic()\n",
         "        from dataclasses import replace\n"
         "        highest = self._verdicts._recorder.highest_id(desk.scope)\n"
         "        parcels = [replace(one, floor_id=highest) for one in parcels]\n"
-        "        desk.looker.settle_s = policy.settle_s\n",
+        "        began_s = desk.looked_s = self._clock.monotonic()\n",
     ),
     _one(
         "pause forgets the token's other routes",

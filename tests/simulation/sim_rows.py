@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from bridge.domain.calls import Thread
 from bridge.domain.contacts import Key, Person
-from bridge.domain.deliveries import EndErrand, Kind, NewErrand, State
+from bridge.domain.deliveries import Kind, Payload, State
 from bridge.ports import Attempt, CallKey, Entry, EventKey, Gate, Pause, Quarrel, Refusal, Telling
 
 _GONE: Final = object()
@@ -41,7 +41,7 @@ class Row:
     person_id: str = ""
     remote_id: str = ""
     error: str = ""
-    payload: NewErrand | EndErrand | None = None
+    payload: Payload | None = None
     expires_us: int | None = None
 
     @property

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from sim_feedback import SimFeedback
 from sim_outbox import SimDeliveries
 from sim_rows import CallRow, Row, SightingRow
 
@@ -152,7 +153,7 @@ class SimMessages(SimLookups):
             self.rows.set(self.rows.quarrels, name, (one, times + 1))
 
 
-class SimTransaction(SimMessages):
+class SimTransaction(SimMessages, SimFeedback):
     """One open transaction on the simulated store."""
 
     def digests(self, keys: Collection[EventKey]) -> dict[EventKey, bytes]:

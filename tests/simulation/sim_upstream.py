@@ -176,7 +176,8 @@ class Upstream:
             return self.create(workspace, payload)
         if isinstance(payload, Card):
             return self.merge(workspace, payload)
-        self.end(workspace, payload)
+        if isinstance(payload, EndErrand):
+            self.end(workspace, payload)
         return None
 
     def create(self, workspace: Workspace, errand: NewErrand) -> int:

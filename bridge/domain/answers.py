@@ -1,0 +1,96 @@
+"""Answers: what an agent wrote to whoever an errand is from, as Cention calls back with it.
+
+Source: the vendor's page "Cention Errand API", "Cention Callback API".
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class FileType(StrEnum):
+    """What an answer may carry: files beside it, and pictures within its HTML."""
+
+    ATTACHMENT = "c3_response_attachments"
+    ARCHIVE = "c3_area_archives"
+
+
+@dataclass(frozen=True, slots=True)
+class FileName:
+    """What a file is known by in its workspace."""
+
+    type: FileType
+    id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipient:
+    """Whom an answer is to."""
+
+    name: str = ""
+    email_address: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What Cention tells of an answered errand. `errand_id` is the errand's own id.
+
+    `answer_id` and `response_id` are those of the answer and of its text, empty where they are not
+    told. `foreign_links` counts the links that name another host than Cention's own.
+    """
+
+    callback_id: str
+    errand_id: int
+    answer_id: str = ""
+    response_id: str = ""
+    subject: str = ""
+    body: str = ""
+    html_body: str = ""
+    to: tuple[Recipient, ...] = ()
+    service_name: str = ""
+    service_type: int | None = None
+    files: tuple[FileName, ...] = ()
+    foreign_links: int = 0
+
+    @property
+    def key(self) -> str:
+        """What tells this answer from any other.
+
+        By its id alone a callback might be one of many of the same setting: the vendor's page
+        doesn't say. So the ids of errand, answer and text belong to it.
+        """
+        return "/".join((self.callback_id, str(self.errand_id), self.answer_id, self.response_id))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptFile:
+    """A file of an answer: fetched if it has a digest, given up if it has an `error`.
+
+    `sha256` is the digest of its content in hexadecimal, by which it is kept; `size` is in bytes.
+    """
+
+    name: FileName
+    title: str = ""
+    content_type: str = ""
+    content_id: str = ""
+    size: int = 0
+    sha256: str = ""
+    error: str = ""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing more is to be done about it."""
+        return bool(self.sha256 or self.error)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnwardAnswer:
+    """An answer to be sent on. `reference_id` is the call's, empty where it is of no known call.
+
+    `webhook_id` is the same however often it is sent.
+    """
+
+    webhook_id: str
+    received_us: int
+    reference_id: str
+    answer: Answer
+    files: tuple[KeptFile, ...] = ()

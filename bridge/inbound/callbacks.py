@@ -1,0 +1,207 @@
+"""`POST /v1/cention/callbacks`: what Cention tells of answered errands; 2xx when it is on disk.
+
+Cention sends no token. What it can send is a secret within the document (`meta.api_secret`); where
+none is set, only this machine and the addresses that the site has named are listened to.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import ipaddress
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import orjson
+from aiohttp import web
+
+from bridge.domain.answers import Answer
+from bridge.domain.errors import InvalidEvent, Issue, StoreUnavailable
+from bridge.inbound.bodies import Bodies, keep_refusals, peer_of, read_body, refusal
+from bridge.inbound.problems import problem
+from bridge.inbound.shapes import SINGLE_BYTES_MAX
+from bridge.inbound.strict_json import StrictJsonError, loads
+from bridge.ports import Clock, Log, Writer
+from bridge.services.ingest import Taken
+
+SOURCE: Final = "cention"
+TYPES: Final = ("application/vnd.api+json", "application/json")
+_CHALLENGE: Final = {"WWW-Authenticate": 'Secret realm="meta.api_secret"'}
+_TOO_FAR: Final = (
+    "Callbacks from this address need a secret: set callbacks.secret, or name the address in"
+    " callbacks.addresses."
+)
+_STRANGE: Final = "meta.api_secret is missing, or is not the one that is expected."
+_CONFLICT: Final = "a callback with these ids and another answer is kept already"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who may call back: whoever knows the secret; with none, this machine and these networks."""
+
+    secret: str = field(default="", repr=False)
+    networks: Sequence[str] = ()
+
+    def knows(self, document: Any) -> bool:
+        """Say whether a document has the secret. The comparison takes constant time."""
+        meta = document.get("meta") if isinstance(document, dict) else None
+        said = meta.get("api_secret") if isinstance(meta, dict) else None
+        offered = said if isinstance(said, str) else ""
+        return hmac.compare_digest(_hash(offered), _hash(self.secret)) and bool(offered)
+
+    def is_near(self, address: str | None) -> bool:
+        """Say whether an address needs no secret; there is none on a socket of this machine."""
+        if not address:
+            return True
+        try:
+            # As a link-local address comes, with the interface behind it.
+            peer = ipaddress.ip_address(address.partition("%")[0])
+        except ValueError:
+            return False
+        mapped = getattr(peer, "ipv4_mapped", None)
+        peer = mapped or peer
+        return peer.is_loopback or any(
+            peer in ipaddress.ip_network(network) for network in self.networks
+        )
+
+
+class CallbackMeter(Protocol):
+    """What this door counts."""
+
+    def callback(self, outcome: str) -> None:
+        """Count a callback."""
+        ...
+
+    def foreign_links(self, count: int) -> None:
+        """Count links that name another host than Cention's own."""
+        ...
+
+
+class Taker(Protocol):
+    """Who keeps answers."""
+
+    async def take(self, answer: Answer) -> Taken:
+        """Keep an answer; on disk when this returns."""
+        ...
+
+
+class CallbacksEndpoint:
+    """Takes callbacks in over HTTP. `caller` and `read` can be replaced while running.
+
+    `read` makes an answer of a document, or raises `InvalidEvent`.
+    """
+
+    def __init__(  # noqa: PLR0913 - the ports it stands on, each by name
+        self,
+        *,
+        answers: Taker,
+        read: Callable[[Any], Answer],
+        writer: Writer,
+        clock: Clock,
+        meter: CallbackMeter,
+        log: Log,
+        caller: Caller,
+        bodies: Bodies,
+    ) -> None:
+        """Stand on these ports."""
+        self._answers = answers
+        self.read = read
+        self._writer = writer
+        self._clock = clock
+        self._meter = meter
+        self._log = log
+        self.caller = caller
+        self._bodies = bodies
+
+    async def post(self, request: web.BaseRequest) -> web.Response:
+        """Answer a request."""
+        try:
+            if not self.caller.secret and not self.caller.is_near(request.remote):
+                return self._unauthorised(_TOO_FAR)
+            with self._bodies.holding(request):
+                return await self._answer(request)
+        except StoreUnavailable:
+            return problem(503, "The callback can't be kept now; send it again later.")
+
+    async def _answer(self, request: web.BaseRequest) -> web.Response:
+        raw = await read_body(request)
+        if isinstance(raw, web.Response):
+            return raw
+        try:
+            if len(raw) > SINGLE_BYTES_MAX:
+                # Reading megabytes takes long enough for others to notice.
+                document = await asyncio.to_thread(loads, raw)
+            else:
+                document = loads(raw)
+        except StrictJsonError as error:
+            if self.caller.secret:
+                # What can't be read has no secret in it: anybody could fill the quarantine so.
+                return self._unauthorised(_STRANGE)
+            issues = [Issue(error.pointer, error.detail)]
+            return await self._refuse(400, "The body can't be read.", raw, request, issues)
+        if self.caller.secret and not self.caller.knows(document):
+            return self._unauthorised(_STRANGE)
+        if request.content_type not in TYPES:
+            return problem(415, f"Content-Type must be {' or '.join(TYPES)}.")
+        return await self._take(document, request)
+
+    async def _take(self, document: Any, request: web.BaseRequest) -> web.Response:
+        kept = _without_secret(document)
+        try:
+            answer = self.read(document)
+        except InvalidEvent as error:
+            detail = "This is no callback about an answered errand."
+            return await self._refuse(422, detail, kept, request, error.issues)
+        try:
+            taken = await self._answers.take(answer)
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - a fault of ours; a later release may take it
+            self._log.error("a callback can't be processed", exc_info=error)
+            issues = [Issue("", "can't be processed; it is kept in quarantine")]
+            return await self._refuse(422, issues[0].detail, kept, request, issues)
+        if taken is Taken.CONFLICT:
+            return await self._refuse(409, _CONFLICT, kept, request, [Issue("/data/id", _CONFLICT)])
+        self._meter.callback(taken.value)
+        if taken is Taken.ACCEPTED and answer.foreign_links:
+            self._meter.foreign_links(answer.foreign_links)
+        status = 202 if taken is Taken.ACCEPTED else 200
+        told = {"status": taken.value, "callbackId": answer.callback_id}
+        return web.Response(status=status, body=orjson.dumps(told), content_type="application/json")
+
+    def _unauthorised(self, detail: str) -> web.Response:
+        self._meter.callback("unauthorised")
+        return problem(401, detail, headers=_CHALLENGE)
+
+    async def _refuse(
+        self,
+        status: int,
+        detail: str,
+        raw: bytes,
+        request: web.BaseRequest,
+        issues: Sequence[Issue],
+    ) -> web.Response:
+        """Keep what was refused, and say so."""
+        self._meter.callback("rejected")
+        kept = refusal(
+            source=SOURCE,
+            received_us=self._clock.now_us(),
+            status=status,
+            content_type=request.headers.get("Content-Type", ""),
+            issues=issues,
+            body=raw,
+        )
+        await self._writer.submit(keep_refusals, kept)
+        self._log.info("callback refused", status=status, peer=peer_of(request))
+        return problem(status, detail, issues=issues, quarantine_id=kept.id)
+
+
+def _without_secret(document: Any) -> bytes:
+    """Return a document as it may be kept: whoever reads it is not to learn the secret."""
+    if isinstance(document, dict):
+        document = {key: value for key, value in document.items() if key != "meta"}
+    return orjson.dumps(document)
+
+
+def _hash(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,193 @@
+"""What comes back from Cention, as the services ask the store for it: answers, reports, ratings."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from bridge.domain.answers import Answer, KeptFile
+from bridge.domain.reports import Followed, Origin, Rating, Sla
+from bridge.ports.records import Parcel
+
+
+class AnswerState(StrEnum):
+    """How far an answer has come: to be matched to its call, its files to be fetched, all done."""
+
+    NEW = "new"
+    MATCHED = "matched"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArrivedAnswer:
+    """An answer at the door. `digest` is a keyed hash of its content."""
+
+    answer: Answer
+    digest: bytes
+    received_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerRow:
+    """An answer as it is kept. `tries` counts those of what is to be done next.
+
+    `scope` is the workspace that its files are in. `source`, `reference_id` and `route` are those
+    of its call, empty where it is of none that is known.
+    """
+
+    id: int
+    answer: Answer
+    received_us: int
+    state: AnswerState
+    due_us: int | None
+    tries: int = 0
+    scope: str = ""
+    source: str = ""
+    reference_id: str = ""
+    route: str = ""
+    files: tuple[KeptFile, ...] = ()
+    done_us: int | None = None
+
+
+class FeedbackTransaction(Protocol):
+    """The part of a transaction that is about what came back."""
+
+    def known_answers(self, keys: Collection[str]) -> dict[str, bytes]:
+        """Return the digests of the answers that are known already."""
+        ...
+
+    def add_answers(self, arrived: Sequence[ArrivedAnswer]) -> None:
+        """Keep answers, to be matched at once."""
+        ...
+
+    def due_answers(self, now_us: int, state: AnswerState, limit: int) -> list[AnswerRow]:
+        """Return answers in this state that are due, of each errand the oldest undone only."""
+        ...
+
+    def next_answer_us(self) -> int | None:
+        """Return when something is to be done about an answer next; None: about none."""
+        ...
+
+    def save_answers(self, rows: Sequence[AnswerRow]) -> None:
+        """Keep how answers and their files stand now."""
+        ...
+
+    def spent_files(self, limit: int) -> list[str]:
+        """Return digests of files that no answer needs any more."""
+        ...
+
+    def forget_files(self, digests: Collection[str]) -> None:
+        """Note that these files are gone."""
+        ...
+
+    def held_files(self, digests: Collection[str]) -> set[str]:
+        """Return which of these files an answer needs, or has needed."""
+        ...
+
+    def origins(self, errand_ids: Collection[int], scope: str | None = None) -> list[Origin]:
+        """Return the calls that these errands are of; in one workspace, or in any."""
+        ...
+
+    def origins_of(self, markers: Collection[str]) -> list[Origin]:
+        """Return the calls of the errands with these message ids, whatever their ids."""
+        ...
+
+    def is_unclear(self) -> bool:
+        """Say whether there is an errand whose id may become known yet."""
+        ...
+
+    def unnamed(self, scope: str) -> list[Parcel]:
+        """Return errands that were made a moment ago by answers without a readable id."""
+        ...
+
+    def name_errands(self, ids: Mapping[int, int]) -> None:
+        """Note the ids of such errands, by delivery."""
+        ...
+
+    def followed(self, scope: str, errand_ids: Collection[int]) -> dict[int, Followed]:
+        """Return those of these errands that are followed already."""
+        ...
+
+    def due_followed(self, scope: str, now_us: int, limit: int) -> list[Followed]:
+        """Return the errands that are to be read whatever the list of changed ones says."""
+        ...
+
+    def save_followed(self, errands: Sequence[Followed]) -> None:
+        """Keep how errands stand now."""
+        ...
+
+    def kept_ratings(self, scope: str, rating_ids: Collection[int]) -> set[int]:
+        """Return which of these ratings are known already, as they were before."""
+        ...
+
+    def open_ratings(self, scope: str) -> list[int]:
+        """Return the ratings that were about to be read: they may be off Cention's list."""
+        ...
+
+    def intend_ratings(self, scope: str, rating_ids: Collection[int], now_us: int) -> None:
+        """Note that these ratings are about to be read."""
+        ...
+
+    def note_ratings(self, scope: str, read: Mapping[int, Rating | None], now_us: int) -> None:
+        """Keep what was read; None: there is no such rating."""
+        ...
+
+
+class FileStore(Protocol):
+    """Where files are kept, by digest."""
+
+    async def keep(self, content: bytes) -> str:
+        """Keep a file; return its SHA-256 in hexadecimal once it is on disk.
+
+        Raises:
+            StoreUnavailable: it can't be kept now.
+        """
+        ...
+
+    async def drop(self, digests: Collection[str]) -> None:
+        """Remove files, as far as they are there."""
+        ...
+
+    async def strays(self, older_than_s: float) -> list[str]:
+        """Return the digests of all files that were written longer ago."""
+        ...
+
+
+class FeedbackMeter(Protocol):
+    """What is counted and measured of what comes back."""
+
+    def callback(self, outcome: str) -> None:
+        """Count a callback: accepted, duplicate, conflict, rejected or unauthorised."""
+        ...
+
+    def foreign_links(self, count: int) -> None:
+        """Count links that name another host than Cention's own."""
+        ...
+
+    def file(self, outcome: str) -> None:
+        """Count what came of fetching a file: kept, or why it was given up."""
+        ...
+
+    def matched(self, *, is_ours: bool) -> None:
+        """Count an answer by whether its call is known."""
+        ...
+
+    def report(self, outcome: str) -> None:
+        """Count a report that was read: whole, sla, gone or unreadable."""
+        ...
+
+    def answered(self, route: str, queue: str, seconds: float) -> None:
+        """Measure the time from a call to its answer."""
+        ...
+
+    def sla(self, route: str, queue: str, sla: Sla) -> None:
+        """Measure how an errand was handled, once."""
+        ...
+
+    def tag(self, tag: str) -> None:
+        """Count an errand that has a tag."""
+        ...
+
+    def rating(self, stars: int) -> None:
+        """Count a Facebook rating."""
+        ...

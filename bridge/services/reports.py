@@ -1,0 +1,320 @@
+"""Polling a workspace's reports: what became of the bridge's own errands, and how pages are rated.
+
+An errand is read when Cention lists it as changed, or when something is still missing of it. It is
+noted before, so that a crash at any point loses no report: what was being read is put back on the
+list, and is read again whatever the list says. Errands of others are left alone: that they are
+listed tells enough.
+
+Ratings can't be put back; so what was being read is read again. Where others read the same lists,
+ratings are left to them.
+
+Source: the vendor's page "Cention Errand Report".
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from bridge.domain.reports import Followed, News, Rating
+from bridge.ports import (
+    Clock,
+    FeedbackMeter,
+    Log,
+    Parcel,
+    RatingReading,
+    ReportReader,
+    ReportReading,
+    Transaction,
+    Writer,
+)
+from bridge.services.looking import Looker
+from bridge.services.reading import LIST, REPORT, BrokenOff, WorkspaceReader, refused
+
+BATCH: Final = 20
+RATED: Final = "c3_dirty_facebook_ratings"
+RATING: Final = "c3_facebook_ratings"
+# Ids that one commit looks for: a list may hold a hundred thousand, and events are not to wait.
+_CHOSEN_AT_ONCE: Final = 1000
+_DUE_AT_ONCE: Final = 500
+_GONE: Final = frozenset({404, 410})
+# Statuses that say that a workspace has no ratings, or that the token may not read them.
+_NO_RATINGS: Final = frozenset({403, 404, 405, 410, 501})
+NO_RATINGS_WAIT_S: Final = 3600.0
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Errands as they are after a reading, what that tells, and which are done with."""
+
+    after: list[Followed] = field(default_factory=list)
+    news: list[tuple[Followed, News]] = field(default_factory=list)
+    outcomes: list[str] = field(default_factory=list)
+    closed: list[int] = field(default_factory=list)
+    refused_by: str = ""
+
+
+class ReportPoller:
+    """Polls one workspace, which it reads `at`."""
+
+    def __init__(
+        self,
+        *,
+        at: WorkspaceReader,
+        looker: Looker,
+        writer: Writer,
+        reader: ReportReader,
+        clock: Clock,
+        log: Log,
+        meter: FeedbackMeter,
+    ) -> None:
+        """Stand on these ports."""
+        self._at = at
+        self._looker = looker
+        self._writer = writer
+        self._reader = reader
+        self._clock = clock
+        self._log = log
+        self._meter = meter
+        # By the monotonic clock, when ratings may be asked for again.
+        self._ratings_from_s = float("-inf")
+
+    async def poll(
+        self, *, every_s: float, is_exclusive: bool, is_in_the_way: Callable[[], bool]
+    ) -> bool:
+        """Read what has changed; False: something else was waiting, and more is to be read.
+
+        Raises:
+            BrokenOff: it can't be done now.
+            UpstreamGone: the workspace is not in the settings any more.
+            StoreUnavailable: what comes can't be kept now.
+        """
+        await self._at.tidy()
+        await self._name_errands()
+        chosen = await self._choose(is_exclusive=is_exclusive)
+        for start in range(0, len(chosen), BATCH):
+            if start and is_in_the_way():
+                return False
+            await self._read_batch(
+                chosen[start : start + BATCH], round(every_s * 1e6), is_exclusive=is_exclusive
+            )
+        if is_exclusive and self._clock.monotonic() >= self._ratings_from_s:
+            await self._poll_ratings()
+        return True
+
+    async def _name_errands(self) -> None:
+        """Find out the ids of errands that were made by answers without one."""
+        unnamed = await self._writer.submit(_unnamed, self._at.scope)
+        if not unnamed:
+            return
+
+        async def name() -> None:
+            named = {one.message_id: one.id for one in unnamed}
+            await self._writer.submit(_name, (self._at.scope, named))
+
+        await self._looker.look(unnamed, keeps_own=False, on_sight=name)
+
+    async def _choose(self, *, is_exclusive: bool) -> list[Followed]:
+        """Return the errands to be read: those that have changed, and those that are due."""
+        listed = await self._at.listed()
+        if listed.ids is None:
+            raise BrokenOff(refused(LIST, listed.reply))
+        scope, now_us = self._at.scope, self._clock.now_us()
+        changed: dict[int, Followed] = {}
+        ids = sorted(set(listed.ids))
+        for start in range(0, len(ids), _CHOSEN_AT_ONCE):
+            some = ids[start : start + _CHOSEN_AT_ONCE]
+            for one in await self._writer.submit(_changed, (scope, some, now_us)):
+                if one.is_to_be_read(now_us, is_exclusive=is_exclusive):
+                    changed[one.origin.errand_id] = one
+        due = await self._writer.submit(_due, (scope, now_us))
+        return [
+            *changed.values(),
+            *(one for one in due if one.origin.errand_id not in changed),
+        ]
+
+    async def _read_batch(
+        self, errands: Sequence[Followed], every_us: int, *, is_exclusive: bool
+    ) -> None:
+        """Read some errands and keep what came.
+
+        Raises:
+            BrokenOff: nothing more can be read now.
+        """
+        scope, now_us = self._at.scope, self._clock.now_us()
+        by_id = {one.origin.errand_id: one for one in errands}
+        await self._writer.submit(_intend, (scope, errands, now_us))
+        whole = {of: one.is_whole for of, one in by_id.items()}
+
+        async def read(errand_id: int) -> ReportReading:
+            return await self._reader.report(scope, errand_id, is_whole=whole[errand_id])
+
+        readings = await self._at.read_errands(list(by_id), read)
+        changed = [of for of, one in readings.answers.items() if one.has_changed and not whole[of]]
+        if changed and readings.broken_by is None:
+            # More than the SLA has changed since it was listed, and that mark is gone now.
+            whole.update(dict.fromkeys(changed, True))
+            again = await self._at.read_errands(changed, read)
+            for of in changed:
+                del readings.answers[of]
+            readings.answers.update(again.answers)
+            readings.broken_by = again.broken_by
+        batch = _Batch()
+        for of, reading in readings.answers.items():
+            self._take(by_id[of], reading, batch, every_us, is_whole=whole[of])
+        await self._keep(batch, is_exclusive=is_exclusive)
+        if readings.broken_by is not None:
+            raise readings.broken_by
+        if batch.refused_by:
+            raise BrokenOff(batch.refused_by)
+        if not is_exclusive:
+            await self._at.put_back(list(by_id))
+
+    def _take(
+        self,
+        errand: Followed,
+        reading: ReportReading,
+        batch: _Batch,
+        every_us: int,
+        *,
+        is_whole: bool,
+    ) -> None:
+        """Say what a reading makes of an errand."""
+        now_us, of = self._clock.now_us(), errand.origin.errand_id
+        if reading.report is not None:
+            if is_whole:
+                after, news = errand.with_report(reading.report, now_us, every_us)
+            else:
+                after, news = errand.with_sla(reading.report.sla, now_us, every_us)
+            batch.news.append((after, news))
+            batch.outcomes.append("whole" if is_whole else "sla")
+        elif reading.reply.status in _GONE:
+            after = errand.given_up(now_us)
+            batch.outcomes.append("gone")
+        else:
+            what = refused(f"{REPORT}/{of}", reading.reply)
+            self._log.error("a report can't be read", scope=self._at.scope, reason=what)
+            after = errand.intended(now_us).missed(now_us, every_us)
+            batch.outcomes.append("unreadable")
+            if reading.reply.status == 403:
+                # Whatever is asked for, the token may not read it.
+                batch.refused_by = what
+                return
+        batch.after.append(after)
+        batch.closed.append(of)
+
+    async def _keep(self, batch: _Batch, *, is_exclusive: bool) -> None:
+        closed = [one for one in batch.closed if not self._at.is_late(one)] if is_exclusive else []
+        await self._writer.submit(_note, (self._at.scope, batch.after, closed))
+        self._at.has_closed(closed)
+        for outcome in batch.outcomes:
+            self._meter.report(outcome)
+        for errand, news in batch.news:
+            route, queue = errand.origin.route, errand.origin.queue
+            if news.answer_s is not None:
+                self._meter.answered(route, queue, news.answer_s)
+            if news.sla is not None:
+                self._meter.sla(route, queue, news.sla)
+            for tag in news.tags:
+                self._meter.tag(tag)
+
+    async def _poll_ratings(self) -> None:
+        listed = await self._at.ask(RATED, lambda: self._reader.rated(self._at.scope))
+        if listed.ids is None and listed.reply.status in _NO_RATINGS:
+            self._ratings_from_s = self._clock.monotonic() + NO_RATINGS_WAIT_S
+            self._log.info(
+                "no ratings can be read here", scope=self._at.scope, status=listed.reply.status
+            )
+            return
+        if listed.ids is None:
+            raise BrokenOff(refused(RATED, listed.reply))
+        before = await self._writer.submit(_open_ratings, self._at.scope)
+        ids = sorted({*listed.ids, *before})
+        for start in range(0, len(ids), BATCH):
+            await self._read_ratings(ids[start : start + BATCH])
+
+    async def _read_ratings(self, ids: Sequence[int]) -> None:
+        scope, now_us = self._at.scope, self._clock.now_us()
+        await self._writer.submit(_intend_ratings, (scope, ids, now_us))
+
+        async def read(rating_id: int) -> RatingReading:
+            return await self._reader.rating(scope, rating_id)
+
+        readings = await self._at.read_each(RATING, ids, read)
+        read_now: dict[int, Rating | None] = {}
+        for of, one in readings.answers.items():
+            if one.rating is not None or one.reply.status in _GONE:
+                read_now[of] = one.rating
+            else:
+                what = refused(f"{RATING}/{of}", one.reply)
+                self._log.error("a rating can't be read", scope=scope, reason=what)
+        known = await self._writer.submit(_note_ratings, (scope, read_now, now_us))
+        for of, rating in read_now.items():
+            if rating is not None and rating.stars and of not in known:
+                self._meter.rating(rating.stars)
+        if readings.broken_by is not None:
+            raise readings.broken_by
+
+
+def _unnamed(tx: Transaction, scopes: Sequence[str]) -> list[list[Parcel]]:
+    return [tx.unnamed(scope) for scope in scopes]
+
+
+def _name(tx: Transaction, asked: Sequence[tuple[str, Mapping[str, int]]]) -> list[None]:
+    for scope, deliveries in asked:
+        found = tx.marked(scope, deliveries.keys())
+        tx.name_errands({deliveries[marker]: errand_id for marker, errand_id in found.items()})
+    return [None] * len(asked)
+
+
+def _changed(
+    tx: Transaction, asked: Sequence[tuple[str, Sequence[int], int]]
+) -> list[list[Followed]]:
+    """Return the bridge's own among these errands, all of which are to be read whole."""
+    found = []
+    for scope, ids, now_us in asked:
+        followed = tx.followed(scope, ids)
+        fresh = [one for one in tx.origins(ids, scope) if one.errand_id not in followed]
+        known = (one.intended(now_us) for one in followed.values())
+        found.append([*known, *(Followed(origin=one, first_us=now_us) for one in fresh)])
+    return found
+
+
+def _due(tx: Transaction, asked: Sequence[tuple[str, int]]) -> list[list[Followed]]:
+    return [tx.due_followed(scope, now_us, _DUE_AT_ONCE) for scope, now_us in asked]
+
+
+def _intend(tx: Transaction, asked: Sequence[tuple[str, Sequence[Followed], int]]) -> list[None]:
+    for scope, errands, now_us in asked:
+        tx.intend(scope, [one.origin.errand_id for one in errands], now_us)
+        tx.save_followed([one.intended(now_us) for one in errands])
+    return [None] * len(asked)
+
+
+def _note(
+    tx: Transaction, said: Sequence[tuple[str, Sequence[Followed], Sequence[int]]]
+) -> list[None]:
+    for scope, errands, closed in said:
+        tx.save_followed(errands)
+        tx.close_intents(scope, closed)
+    return [None] * len(said)
+
+
+def _open_ratings(tx: Transaction, scopes: Sequence[str]) -> list[list[int]]:
+    return [tx.open_ratings(scope) for scope in scopes]
+
+
+def _intend_ratings(tx: Transaction, asked: Sequence[tuple[str, Sequence[int], int]]) -> list[None]:
+    for scope, ids, now_us in asked:
+        tx.intend_ratings(scope, ids, now_us)
+    return [None] * len(asked)
+
+
+def _note_ratings(
+    tx: Transaction, said: Sequence[tuple[str, Mapping[int, Rating | None], int]]
+) -> list[set[int]]:
+    """Keep ratings; return which of them were known before."""
+    known = []
+    for scope, read, now_us in said:
+        known.append(tx.kept_ratings(scope, read))
+        tx.note_ratings(scope, read, now_us)
+    return known
