@@ -12,13 +12,13 @@ from sqlalchemy import Engine
 
 from bridge.app import wiring
 from bridge.app.senders import Senders
+from bridge.app.way_back import Kept, WayBack
 from bridge.cention.client import CentionSender
 from bridge.cention.reading import CentionReader
 from bridge.domain.errors import StoreError, StoreUnavailable
 from bridge.domain.events import CallEvent
 from bridge.inbound import openapi
 from bridge.inbound.bodies import Bodies
-from bridge.inbound.callbacks import CallbacksEndpoint
 from bridge.inbound.events import EventsEndpoint
 from bridge.inbound.server import Door, Listener, admin_runner, door_runner
 from bridge.onward.sender import OnwardSender
@@ -27,20 +27,15 @@ from bridge.ops.clock import SystemClock, SystemEntropy
 from bridge.ops.health import Dependency, create_admin_app
 from bridge.ops.metrics import ONWARD, BridgeMetrics, StoreCollector, StoreFigures
 from bridge.ports import Transaction
-from bridge.services.answers import Answers
 from bridge.services.dispatch import Dispatcher
-from bridge.services.fetching import FileFetcher
 from bridge.services.ingest import Ingest, Receipt
-from bridge.services.looking import Looker
-from bridge.services.reading import WorkspaceReader
 from bridge.services.reconcile import Reconciler
-from bridge.services.reports import ReportPoller
 from bridge.services.upkeep import Upkeep
 from bridge.services.verdicts import Verdicts
 from bridge.settings import Settings, SettingsError
 from bridge.storage import queries
 from bridge.storage.failures import translated
-from bridge.storage.files import AnswerFiles, folder_of
+from bridge.storage.files import folder_of
 from bridge.storage.schema import digest_key
 from bridge.storage.writer import SharedCommit
 from bridge.wire.exchange import Exchange, open_session
@@ -102,7 +97,10 @@ class Bridge:
                 self._metrics.registry, self._check, self._refresh_if_can, openapi.document
             )
             admin = Listener(admin_runner(app))
-            posts = {"/v1/events": self._endpoint.post, CALLBACKS_PATH: self._callbacks.post}
+            posts = {
+                "/v1/events": self._endpoint.post,
+                CALLBACKS_PATH: self._way_back.callbacks.post,
+            }
             door = Listener(door_runner(Door(posts, self._log)))
             try:
                 admin_at = await admin.open(wiring.place(self._settings.admin.listen))
@@ -133,6 +131,17 @@ class Bridge:
             policy=wiring.dispatch_policy(settings),
             upstreams=wiring.upstreams(settings),
         )
+        bodies = Bodies()
+        self._way_back = WayBack(
+            settings,
+            store=Kept(self._writer, self._key, self._files_at),
+            clock=clock,
+            log=self._log,
+            meter=self._metrics.feedback,
+            reader=self._reader_of_reports,
+            dispatcher=self._dispatcher,
+            bodies=bodies,
+        )
         self._reconciler = Reconciler(
             writer=self._writer,
             reader=self._reader_of_reports,
@@ -141,11 +150,10 @@ class Bridge:
             dispatch=self._dispatcher,
             verdicts=Verdicts(clock, self._dispatcher.recorder),
             policy=wiring.lookup_policy(settings),
-            pollers=self._poller,
+            pollers=self._way_back.poller,
         )
         self._dispatcher.on_doubt = self._reconciler.wake
         self._show_breakers()
-        bodies = Bodies()
         self._ingest = Ingest(
             writer=self._writer,
             clock=clock,
@@ -164,7 +172,6 @@ class Bridge:
             doorkeeper=wiring.doorkeeper(settings),
             bodies=bodies,
         )
-        self._wire_answers(bodies)
         self._upkeep = Upkeep(
             writer=self._writer,
             clock=clock,
@@ -173,48 +180,6 @@ class Bridge:
             retention=wiring.retention(settings),
             folder=self._ingest.folder,
             on_work=self._dispatcher.wake,
-        )
-
-    def _poller(self, at: WorkspaceReader, looker: Looker) -> ReportPoller:
-        return ReportPoller(
-            at=at,
-            looker=looker,
-            writer=self._writer,
-            reader=self._reader_of_reports,
-            clock=self._clock,
-            log=self._log,
-            meter=self._metrics.feedback,
-        )
-
-    def _wire_answers(self, bodies: Bodies) -> None:
-        meter = self._metrics.feedback
-        self._answers = Answers(
-            writer=self._writer,
-            clock=self._clock,
-            log=self._log,
-            meter=meter,
-            fetcher=FileFetcher(
-                writer=self._writer,
-                clock=self._clock,
-                log=self._log,
-                meter=meter,
-                reader=self._reader_of_reports,
-                files=AnswerFiles(self._files_at),
-                turns=self._dispatcher,
-            ),
-            policy=wiring.answer_policy(self._settings),
-            digest_key=self._key,
-            on_work=self._dispatcher.wake,
-        )
-        self._callbacks = CallbacksEndpoint(
-            answers=self._answers,
-            read=wiring.callback_reader(self._settings),
-            writer=self._writer,
-            clock=self._clock,
-            meter=meter,
-            log=self._log,
-            caller=wiring.caller(self._settings),
-            bodies=bodies,
         )
 
     def _tell(self, event: CallEvent, receipt: Receipt) -> None:
@@ -242,7 +207,7 @@ class Bridge:
             ]
             if not self._is_dry:
                 background.append(group.create_task(self._reconciler.run()))
-                background.append(group.create_task(self._answers.run()))
+                background.append(group.create_task(self._way_back.answers.run()))
                 group.create_task(self._dispatcher.run())
             await self._stopping.wait()
             systemd.notify("STOPPING=1")
@@ -316,9 +281,7 @@ class Bridge:
         self._reconciler.policy = wiring.lookup_policy(settings)
         self._reconciler.wake()
         self._onward.options = wiring.onward_options(settings)
-        self._answers.policy = wiring.answer_policy(settings)
-        self._callbacks.caller = wiring.caller(settings)
-        self._callbacks.read = wiring.callback_reader(settings)
+        self._way_back.reconfigure(settings)
         self._show_breakers()
         self._endpoint.doorkeeper = wiring.doorkeeper(settings)
         self._upkeep.retention = wiring.retention(settings)

@@ -60,7 +60,7 @@ _PLAIN: Final = frozenset(
         *("eventId", "eventType", "occurredAt", "referenceId", "relatedReferenceId", "outcome"),
         *("queueName", "queueNumber", "deviceId", "extensionId", "agentId", "specversion"),
         *("message_id", "reference_id", "queue_name", "queue_number", "device_id", "extension_id"),
-        "content_type",
+        *("content_type", "webhook_id", "callback_id"),
     )
 )
 

@@ -13,7 +13,8 @@ import orjson
 from pydantic import ValidationError
 
 from bridge.cli.common import file_size
-from bridge.domain.deliveries import EndErrand, Kind, NewErrand
+from bridge.domain.answers import OnwardAnswer
+from bridge.domain.deliveries import PAYLOADS, Kind, NewErrand, Payload
 from bridge.domain.errors import Issue
 from bridge.domain.markers import find_marker, marker
 from bridge.inbound.strict_json import StrictJsonError, loads
@@ -60,7 +61,7 @@ def from_text(kind: Kind, text: bytes, before: bytes) -> bytes:
     issues = list(_with_files(document, orjson.loads(before)))
     if issues:
         raise InvalidEdit(issues)
-    of: type[NewErrand | EndErrand] = NewErrand if kind.makes_errand else EndErrand
+    of = PAYLOADS[kind]
     try:
         old = decode(of, before)
     except ValidationError:
@@ -123,10 +124,14 @@ def _unknown(given: Any, known: Any, pointer: str = "") -> Iterator[str]:
             yield from _unknown(one, other, f"{pointer}/{place}")
 
 
-def _identity(after: NewErrand | EndErrand, before: NewErrand | EndErrand) -> Iterator[Issue]:
+def _identity(after: Payload, before: Payload) -> Iterator[Issue]:
     """Yield where an edit changes what an errand is known by, here or at Cention."""
     may_not = "is what the errand is known by, and may not change"
-    if isinstance(after, EndErrand) or isinstance(before, EndErrand):
+    if isinstance(after, OnwardAnswer) and isinstance(before, OnwardAnswer):
+        if after.webhook_id != before.webhook_id:
+            yield Issue("/webhook_id", "is what the answer is known by, and may not change")
+        return
+    if not isinstance(after, NewErrand) or not isinstance(before, NewErrand):
         if reference(after) != reference(before):
             yield Issue("/reference_id", may_not)
         return
@@ -142,8 +147,8 @@ def _identity(after: NewErrand | EndErrand, before: NewErrand | EndErrand) -> It
             yield Issue(f"/{name}", f"has to end with the line `{line}`, or look-ups can't find it")
 
 
-def reference(payload: NewErrand | EndErrand) -> str:
+def reference(payload: Payload) -> str:
     """Return the call's reference that a payload names; empty where it names none."""
-    if isinstance(payload, EndErrand):
+    if not isinstance(payload, NewErrand):
         return payload.reference_id
     return payload.integration.reference_id if payload.integration else ""

@@ -1,18 +1,21 @@
 """Taking in what was refused at the door, by the settings as they are now."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Engine
 
 from bridge.app import wiring
 from bridge.cli.common import tracked
+from bridge.domain.answers import Answer
 from bridge.domain.errors import InvalidEvent, Issue, StoreUnavailable
+from bridge.inbound import callbacks
 from bridge.inbound.shapes import Body, Candidate, Shape, read
-from bridge.inbound.strict_json import StrictJsonError
+from bridge.inbound.strict_json import StrictJsonError, loads
 from bridge.ops.clock import SystemClock
 from bridge.ops.metrics import BridgeMetrics
 from bridge.ports import Gate
+from bridge.services.answer_intake import AnswerIntake
 from bridge.services.ingest import Arrival, Ingest, Taken
 from bridge.settings import Settings
 from bridge.storage import refusals, repairs
@@ -21,6 +24,8 @@ from bridge.storage.schema import digest_key
 from bridge.storage.writer import SharedCommit
 
 REASONS_MAX: Final = 5
+_CUT: Final = "was cut when it was kept, so it can't be replayed; have it sent again"
+_OTHER_ANSWER: Final = "/data/id: a callback with these ids and another answer is kept already"
 _CONFLICT: Final = "/eventId: an event with this id and other content is kept already"
 
 
@@ -59,6 +64,7 @@ async def readmit(
         digest_key=digest_key(engine),
         on_work=_leave_to_the_daemon,
     )
+    answers = AnswerIntake(writer=writer, clock=clock, digest_key=digest_key(engine))
     reader = open_reader(settings.store.url)
     count = 0
     wrong: list[str] = []
@@ -76,7 +82,10 @@ async def readmit(
             if (wait_s := next_s - clock.monotonic()) > 0:
                 await clock.sleep(wait_s)
             next_s += gap_s
-            reasons = await _take(ingest, found)
+            if found["source"] == callbacks.SOURCE:
+                reasons = await _take_callback(answers, wiring.callback_reader(settings), found)
+            else:
+                reasons = await _take(ingest, found)
             if reasons:
                 wrong.extend(f"{one}: {why}" for why in reasons[:REASONS_MAX])
                 continue
@@ -93,10 +102,26 @@ def _leave_to_the_daemon(_gates: Iterable[Gate]) -> None:
     """Do nothing: the daemon looks for work every second."""
 
 
+async def _take_callback(
+    answers: AnswerIntake, read_callback: Callable[[Any], Answer], found: dict[str, Any]
+) -> list[str]:
+    """Take in a refused callback; return why not."""
+    if found["is_cut"]:
+        return [_CUT]
+    try:
+        answer = read_callback(loads(found["body"]))
+    except StrictJsonError as error:
+        return [reason(error.pointer, error.detail)]
+    except InvalidEvent as error:
+        return _said(error.issues)
+    taken = await answers.take(answer)
+    return [_OTHER_ANSWER] if taken is Taken.CONFLICT else []
+
+
 async def _take(ingest: Ingest, found: dict[str, Any]) -> list[str]:
     """Take in a refused body; return why not, a line for each event that can't be."""
     if found["is_cut"]:
-        return ["was cut when it was kept, so it can't be replayed; have it sent again"]
+        return [_CUT]
     try:
         candidates = _read(found).candidates
     except StrictJsonError as error:

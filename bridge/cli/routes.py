@@ -20,7 +20,7 @@ from bridge.cli.common import (
     reading,
 )
 from bridge.domain.deliveries import Kind
-from bridge.domain.routes import DEFAULT_ROUTE, Route, is_outlet
+from bridge.domain.routes import DEFAULT_ROUTE, ONWARD_ROUTE, Route, is_outlet
 from bridge.settings import Settings
 from bridge.storage import gates, queries, repairs
 
@@ -49,7 +49,7 @@ def list_(
     with reading(settings) as connection:
         pauses = queries.pauses(connection)
     routes = settings.route_table().all()
-    by_route: dict[str, list[dict[str, Any]]] = {route.name: [] for route in routes}
+    by_route: dict[str, list[dict[str, Any]]] = {name: [] for name in _names(settings)}
     for pause in pauses:
         by_route.setdefault(pause["route"], []).append(pause)
     if json:
@@ -57,6 +57,7 @@ def list_(
         print_json([_as_json(name, known.get(name), shut) for name, shut in by_route.items()])
         return
     places = {route.name: (serves(route), route.workspace) for route in routes}
+    places[ONWARD_ROUTE] = ("answers that are sent on", "")
     print_table(
         ("route", "serves", "workspace", "paused"),
         [
@@ -66,10 +67,16 @@ def list_(
     )
 
 
+def _names(settings: Settings) -> list[str]:
+    """Return the routes of the settings, and the one by which answers are sent on, if any are."""
+    names = [route.name for route in settings.route_table().all()]
+    return [*names, ONWARD_ROUTE] if settings.callbacks.forward_url else names
+
+
 def _as_json(name: str, route: Route | None, shut: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "name": name,
-        "is_known": route is not None,
+        "is_known": route is not None or name == ONWARD_ROUTE,
         "queue_names": sorted(route.queue_names) if route else [],
         "dest_numbers": sorted(route.dest_numbers) if route else [],
         "queue_numbers": sorted(route.queue_numbers) if route else [],
@@ -90,9 +97,10 @@ def _kind(pause: dict[str, Any]) -> str | None:
 
 
 def _why(pause: dict[str, Any]) -> str:
-    """Say what is shut, why and since when; a number is what Cention answered."""
+    """Say what is shut, why and since when; a number is what was answered."""
     reason = pause["reason"]
-    why = reason if reason == repairs.BY_HAND else f"Cention answers {reason}"
+    who = "the receiver" if pause["route"] == ONWARD_ROUTE else "Cention"
+    why = reason if reason == repairs.BY_HAND else f"{who} answers {reason}"
     return f"{_kind(pause) or 'all'}: {why}, since {clock_time(pause['since_us'])}"
 
 
@@ -153,7 +161,7 @@ def resume(name: Name, config: ConfigOption = None, secrets_dir: SecretsOption =
 
 def _check(name: str, settings: Settings, pauses: list[dict[str, Any]]) -> None:
     """Refuse a name that is neither a route's nor that of one that was paused and is gone since."""
-    names = [route.name for route in settings.route_table().all()]
+    names = _names(settings)
     names.extend(sorted({pause["route"] for pause in pauses} - set(names)))
     if name not in names:
         fail(f"{name}: is no route; there are {', '.join(names)}")

@@ -1,8 +1,9 @@
 """What leaves the bridge: the work that events cause, before it takes Cention's form."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from bridge.domain.answers import OnwardAnswer
 from bridge.domain.events import Agent, Attachment
@@ -141,6 +142,12 @@ class EndErrand:
 
 # What a delivery holds; a contact card is worked out when it is sent, and so holds nothing.
 Payload = NewErrand | EndErrand | OnwardAnswer
+PAYLOADS: Final[Mapping[Kind, type[Payload]]] = {
+    Kind.NEW_ERRAND: NewErrand,
+    Kind.WATEMPLATE: NewErrand,
+    Kind.END_ERRAND: EndErrand,
+    Kind.ANSWER: OnwardAnswer,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,8 @@ from bridge.inbound.strict_json import StrictJsonError, loads
 from bridge.ports import Clock, Log, Writer
 from bridge.services.ingest import Taken
 
-SOURCE: Final = "cention"
+# No phone system can have this name, by which what was refused is known again.
+SOURCE: Final = "cention:callbacks"
 TYPES: Final = ("application/vnd.api+json", "application/json")
 _CHALLENGE: Final = {"WWW-Authenticate": 'Secret realm="meta.api_secret"'}
 _TOO_FAR: Final = (

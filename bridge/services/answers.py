@@ -1,7 +1,7 @@
-"""Answers: what Cention called back with is kept, matched to its call, and sent on with its files.
+"""Answers that are kept are matched to their calls, and sent on with their files.
 
-It is kept before Cention is told so; all the rest is done by what is kept, and so goes on after a
-crash where it was. What is sent on leaves by the outbox as everything else does.
+All is done by what is kept, and so goes on after a crash where it was. What is sent on leaves by
+the outbox as everything else does.
 """
 
 import asyncio
@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
-
-import orjson
 
 from bridge.domain.answers import Answer, OnwardAnswer
 from bridge.domain.deliveries import Draft, Kind
@@ -23,7 +21,6 @@ from bridge.domain.units import SECOND_US
 from bridge.ports import (
     AnswerRow,
     AnswerState,
-    ArrivedAnswer,
     Clock,
     FeedbackMeter,
     Gate,
@@ -33,8 +30,6 @@ from bridge.ports import (
     Writer,
 )
 from bridge.services.fetching import FileFetcher
-from bridge.services.folding import digest
-from bridge.services.ingest import Taken
 
 GATE: Final = Gate(route=ONWARD_ROUTE, kind=Kind.ANSWER)
 # How long an answer waits for its call to be known, and for files that can't be had now.
@@ -62,9 +57,9 @@ class AnswerPolicy:
 
 
 class Answers:
-    """Takes answers in, and does what there is to be done. `policy` can be replaced meanwhile."""
+    """Does what there is to be done about answers. `policy` can be replaced while running."""
 
-    def __init__(  # noqa: PLR0913 - the ports it stands on, each by name
+    def __init__(
         self,
         *,
         writer: Writer,
@@ -73,7 +68,6 @@ class Answers:
         meter: FeedbackMeter,
         fetcher: FileFetcher,
         policy: AnswerPolicy,
-        digest_key: bytes,
         on_work: Callable[[Iterable[Gate]], None],
     ) -> None:
         """Stand on these. `on_work` is told when an answer is to be sent on."""
@@ -82,27 +76,14 @@ class Answers:
         self._log = log
         self._meter = meter
         self._fetcher = fetcher
-        self._digest_key = digest_key
         self._on_work = on_work
         self._wake = asyncio.Event()
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self.policy = policy
 
-    async def take(self, answer: Answer) -> Taken:
-        """Keep an answer; on disk when this returns.
-
-        Raises:
-            StoreUnavailable: it can't be kept now.
-        """
-        arrived = ArrivedAnswer(
-            answer=answer,
-            digest=digest(self._digest_key, _canonical(answer)),
-            received_us=self._clock.now_us(),
-        )
-        taken = await self._writer.submit(_keep, arrived)
-        if taken is Taken.ACCEPTED:
-            self._wake.set()
-        return taken
+    def wake(self) -> None:
+        """Say that an answer has come."""
+        self._wake.set()
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -254,13 +235,6 @@ class Answers:
         self._tell(row)
 
 
-def _canonical(answer: Answer) -> bytes:
-    """Return the content that tells two answers apart: files in any order, whatever their links."""
-    files = tuple(sorted(answer.files, key=lambda one: (one.type, one.id)))
-    same = replace(answer, files=files, foreign_links=0)
-    return orjson.dumps(same, option=orjson.OPT_SORT_KEYS)
-
-
 def _origin_of(tx: Transaction, answer: Answer) -> Origin | None:
     """Return the call that an answer is of; None: none that is known.
 
@@ -299,23 +273,6 @@ def _order(row: AnswerRow) -> Order:
         event_id="",
         accepted_us=row.received_us,
     )
-
-
-def _keep(tx: Transaction, arrived: Sequence[ArrivedAnswer]) -> list[Taken]:
-    """Keep a commit's answers, those that are new: the same may have come twice within it."""
-    known = tx.known_answers({one.answer.key for one in arrived})
-    taken: list[Taken] = []
-    fresh: list[ArrivedAnswer] = []
-    for one in arrived:
-        before = known.get(one.answer.key)
-        if before is None:
-            known[one.answer.key] = one.digest
-            fresh.append(one)
-            taken.append(Taken.ACCEPTED)
-        else:
-            taken.append(Taken.DUPLICATE if before == one.digest else Taken.CONFLICT)
-    tx.add_answers(fresh)
-    return taken
 
 
 def _due(tx: Transaction, asked: Sequence[tuple[int, AnswerState, int]]) -> list[list[AnswerRow]]:

@@ -1,6 +1,6 @@
 """Claims within one commit: lane heads that are due are marked as on their way and handed out."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any, Final
@@ -23,9 +23,8 @@ from sqlalchemy import (
     update,
 )
 
-from bridge.domain.answers import OnwardAnswer
 from bridge.domain.contacts import EMPTY_CARD, Card
-from bridge.domain.deliveries import EndErrand, Kind, NewErrand, Payload, State, Tier
+from bridge.domain.deliveries import PAYLOADS, Kind, Payload, State, Tier
 from bridge.ports import Claim, Gate, Parcel
 from bridge.storage import tables
 from bridge.storage.codecs import decode
@@ -33,12 +32,6 @@ from bridge.storage.outbox import OutboxTransaction
 from bridge.storage.sets import chunks
 
 _UNREADABLE: Final = "it can't be read; the release that kept it could"
-_PAYLOADS: Final[Mapping[Kind, type[Payload]]] = {
-    Kind.NEW_ERRAND: NewErrand,
-    Kind.WATEMPLATE: NewErrand,
-    Kind.END_ERRAND: EndErrand,
-    Kind.ANSWER: OnwardAnswer,
-}
 
 
 class ClaimsTransaction(OutboxTransaction):
@@ -194,8 +187,8 @@ def _parcels(
 
 def _payload(row: Row[Any]) -> Payload | Card:
     kind = Kind(row.kind)
-    if kind in _PAYLOADS and row.payload is not None:
-        return decode(_PAYLOADS[kind], row.payload)
+    if kind in PAYLOADS and row.payload is not None:
+        return decode(PAYLOADS[kind], row.payload)
     return EMPTY_CARD
 
 
