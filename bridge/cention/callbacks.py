@@ -84,7 +84,8 @@ def _issues(document: Any, data: Mapping[str, Any]) -> Iterator[Issue]:
         return
     if not _id_text(data.get("id")):
         yield Issue("/data/id", f"must be the callback's id, of 1…{_TEXT_ID_MAX} characters")
-    if an_object(data.get("attributes")).get("event") != ANSWERED:
+    event = an_object(data.get("attributes")).get("event")
+    if isinstance(event, bool) or event != ANSWERED:  # true equals 1
         yield Issue("/data/attributes/event", f"must be {ANSWERED}, an answered errand")
     if not isinstance(document.get("included"), list):
         yield Issue("/included", f"must be a list, with the {ERRAND_TYPE} in it")
@@ -132,7 +133,7 @@ def _files(
         for one in a_list(an_object(relationships.get(relation)).get("data")):
             named = _file_name(kind, _id_text(an_object(one).get("id")))
             if named is not None:
-                found[linked.pop(named, named)] = None
+                found[linked.get(named, named)] = None
     found.update(dict.fromkeys(linked.values()))
     return tuple(found)[:FILES_MAX], foreign
 
