@@ -31,6 +31,7 @@ class AnswerFiles:
     def __init__(self, folder: Path) -> None:
         """Keep them there; it is made when there is something to keep."""
         self.folder = folder
+        self._written: set[Path] = set()
 
     def path(self, digest: str) -> Path:
         """Return where a file is, or would be."""
@@ -52,12 +53,16 @@ class AnswerFiles:
     def _keep(self, content: bytes) -> str:
         digest = hashlib.sha256(content).hexdigest()
         place = self.path(digest)
-        if place.exists() and place.stat().st_size == len(content):
-            return digest
         for folder in (self.folder, place.parent):
-            if not folder.exists():
+            # One that is there already may be of a process that was killed before its name was
+            # written.
+            if folder not in self._written or not folder.exists():
                 folder.mkdir(mode=0o700, exist_ok=True)
                 _sync(folder.parent)
+                self._written.add(folder)
+        if place.exists() and place.stat().st_size == len(content):
+            _sync(place.parent)  # as with folders
+            return digest
         # Under another name until it is whole: whoever finds one by its digest finds all of it.
         handle, name = tempfile.mkstemp(prefix=_MAKING, dir=place.parent)
         try:
