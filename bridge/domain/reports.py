@@ -13,7 +13,7 @@ from bridge.domain.units import SECOND_US
 LOOK_AGAIN_MAX_US: Final = 3600 * SECOND_US
 LOOKS_MAX: Final = 30
 # For how long at least an errand that stays on the list of others is not read again.
-REREAD_MIN_US: Final = 60 * SECOND_US
+REREAD_MIN_US: Final = 300 * SECOND_US
 _ANSWERED: Final = re.compile(r"\banswered\b", re.IGNORECASE)
 _NO_DIGIT: Final = re.compile(r"\D")
 _MINUTE_DIGITS: Final = len("202607171708")
@@ -143,6 +143,7 @@ class Followed:
     looks: int = 0
     answered_us: int | None = None
     is_done: bool = False
+    is_gone: bool = False
     sla: Sla | None = None
     tags: tuple[str, ...] = ()
     is_answer_told: bool = False
@@ -179,6 +180,7 @@ class Followed:
             tags=report.tags,
             report=report,
             looks=0,
+            is_gone=False,
         )
         return _with_sla(after, report.sla, now_us, every_us)
 
@@ -189,7 +191,7 @@ class Followed:
 
     def given_up(self, now_us: int) -> "Followed":
         """Return it after a reading that will not come to anything: there is no such errand."""
-        return replace(self, read_us=now_us, due_us=None)
+        return replace(self, read_us=now_us, due_us=None, is_gone=True)
 
     def missed(self, now_us: int, every_us: int) -> "Followed":
         """Return it after a reading that brought nothing, and may the next time."""
@@ -206,9 +208,10 @@ class Followed:
         """Say whether its being listed as changed is a reason to read it now.
 
         Where others read the same list, what was read stays on it, so that it says nothing any
-        more: it is read again after as long as it has been followed.
+        more, and so may what is listed and can't be had: it is read again after as long as it has
+        been followed.
         """
-        if is_exclusive or not self.read_us:
+        if not self.read_us or (is_exclusive and not self.is_gone):
             return True
         return now_us - self.read_us >= max(REREAD_MIN_US, self.read_us - self.first_us)
 

@@ -103,15 +103,18 @@ class ReportPoller:
 
     async def _name_errands(self) -> None:
         """Find out the ids of errands that were made by answers without one."""
-        unnamed = await self._writer.submit(_unnamed, self._at.scope)
-        if not unnamed:
-            return
+        # The process before this one may have read one and ended before it said so.
+        unnamed = await self._name()
+        if unnamed:
 
-        async def name() -> None:
-            named = {one.message_id: one.id for one in unnamed}
-            await self._writer.submit(_name, (self._at.scope, named))
+            async def name() -> None:
+                await self._name()
 
-        await self._looker.look(unnamed, keeps_own=False, on_sight=name)
+            await self._looker.look(unnamed, keeps_own=False, on_sight=name)
+
+    async def _name(self) -> list[Parcel]:
+        """Name those that were read by now; return those that were not."""
+        return await self._writer.submit(_name, self._at.scope)
 
     async def _choose(self, *, is_exclusive: bool) -> list[Followed]:
         """Return the errands to be read: those that have changed, and those that are due."""
@@ -255,15 +258,17 @@ class ReportPoller:
             raise readings.broken_by
 
 
-def _unnamed(tx: Transaction, scopes: Sequence[str]) -> list[list[Parcel]]:
-    return [tx.unnamed(scope) for scope in scopes]
-
-
-def _name(tx: Transaction, asked: Sequence[tuple[str, Mapping[str, int]]]) -> list[None]:
-    for scope, deliveries in asked:
-        found = tx.marked(scope, deliveries.keys())
-        tx.name_errands({deliveries[marker]: errand_id for marker, errand_id in found.items()})
-    return [None] * len(asked)
+def _name(tx: Transaction, scopes: Sequence[str]) -> list[list[Parcel]]:
+    """Name the errands whose markers were seen; return those whose were not."""
+    left = []
+    for scope in scopes:
+        unnamed = tx.unnamed(scope)
+        found = tx.marked(scope, {one.message_id for one in unnamed})
+        tx.name_errands(
+            {one.id: found[one.message_id] for one in unnamed if one.message_id in found}
+        )
+        left.append([one for one in unnamed if one.message_id not in found])
+    return left
 
 
 def _changed(
