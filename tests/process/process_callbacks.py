@@ -17,7 +17,6 @@ from bridge.storage.engine import open_reader
 
 SAMPLE = Path(__file__).parents[1] / "data/samples/callback_answer_errand.json"
 ATTACHMENT = "c3_response_attachments"
-ONWARD = {"route": "callbacks:onward", "kind": "answer"}
 _IDS = itertools.count(10_000)
 
 

@@ -91,7 +91,10 @@ class Seen:
     @property
     def reference(self) -> str:
         """The call that it is about, where it says so."""
-        attributes = self.attributes
+        try:
+            attributes = self.attributes
+        except (ValueError, KeyError):
+            return ""  # one that reads, or isn't Cention's
         data = attributes.get("integrationData") or attributes.get("extradata") or {}
         return str(data.get("referenceId", ""))
 

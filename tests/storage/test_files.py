@@ -12,7 +12,7 @@ import pytest
 
 from bridge.domain.errors import StoreUnavailable
 from bridge.storage.engine import open_engine
-from bridge.storage.files import FOLDER, AnswerFiles, folder_of
+from bridge.storage.files import AnswerFiles, folder_of
 
 CONTENT = b"%PDF-1.7 an invoice"
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -21,7 +21,7 @@ HOUR_S = 3600.0
 
 @pytest.fixture
 def files(tmp_path: Path) -> AnswerFiles:
-    return AnswerFiles(tmp_path / FOLDER)
+    return AnswerFiles(tmp_path / "files")
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def failing(error: OSError) -> Any:
 def test_the_files_are_beside_their_store(tmp_path: Path) -> None:
     engine = open_engine(f"sqlite:///{tmp_path / 'bridge.db'}")
     try:
-        assert folder_of(engine) == tmp_path / "attachments"
+        assert folder_of(engine).parent == tmp_path
     finally:
         engine.dispose()
 
@@ -183,7 +183,7 @@ async def test_what_cannot_be_kept_leaves_nothing_behind_and_says_so_without_its
 
 async def test_a_store_that_is_away_can_keep_nothing(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable):
-        await AnswerFiles(tmp_path / "gone" / FOLDER).keep(CONTENT)
+        await AnswerFiles(tmp_path / "gone" / "files").keep(CONTENT)
 
 
 async def test_a_file_is_removed_by_its_digest_and_no_other(files: AnswerFiles) -> None:
