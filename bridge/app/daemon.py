@@ -18,7 +18,6 @@ from bridge.cention.reading import CentionReader
 from bridge.domain.errors import StoreError, StoreUnavailable
 from bridge.domain.events import CallEvent
 from bridge.inbound import openapi
-from bridge.inbound.bodies import Bodies
 from bridge.inbound.events import EventsEndpoint
 from bridge.inbound.server import Door, Listener, admin_runner, door_runner
 from bridge.onward.sender import OnwardSender
@@ -131,7 +130,6 @@ class Bridge:
             policy=wiring.dispatch_policy(settings),
             upstreams=wiring.upstreams(settings),
         )
-        bodies = Bodies()
         self._way_back = WayBack(
             settings,
             store=Kept(self._writer, self._key, self._files_at),
@@ -140,7 +138,6 @@ class Bridge:
             meter=self._metrics.feedback,
             reader=self._reader_of_reports,
             dispatcher=self._dispatcher,
-            bodies=bodies,
         )
         self._reconciler = Reconciler(
             writer=self._writer,
@@ -170,7 +167,6 @@ class Bridge:
             meter=self._metrics,
             log=self._log,
             doorkeeper=wiring.doorkeeper(settings),
-            bodies=bodies,
         )
         self._upkeep = Upkeep(
             writer=self._writer,

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from bridge.app import wiring
 from bridge.cention.reading import CentionReader
-from bridge.inbound.bodies import Bodies
 from bridge.inbound.callbacks import CallbacksEndpoint
 from bridge.ports import Clock, FeedbackMeter, Log, Writer
 from bridge.services.answer_intake import AnswerIntake
@@ -31,7 +30,7 @@ class Kept:
 class WayBack:
     """Everything that what comes back goes through."""
 
-    def __init__(  # noqa: PLR0913 - what it is wired to, each by name
+    def __init__(
         self,
         settings: Settings,
         *,
@@ -41,7 +40,6 @@ class WayBack:
         meter: FeedbackMeter,
         reader: CentionReader,
         dispatcher: Dispatcher,
-        bodies: Bodies,
     ) -> None:
         """Make every part; nothing runs yet."""
         self._store = store
@@ -80,7 +78,6 @@ class WayBack:
             meter=meter,
             log=log,
             caller=wiring.caller(settings),
-            bodies=bodies,
         )
 
     def reconfigure(self, settings: Settings) -> None:

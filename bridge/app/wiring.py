@@ -126,6 +126,7 @@ def answer_policy(settings: Settings) -> AnswerPolicy:
     """Return what the settings say of answers."""
     return AnswerPolicy(
         default_scope=settings.route_table().default.scope,
+        scopes={one.workspace: one.scope for one in settings.route_table().all()},
         is_sent_on=settings.callbacks.forward_url is not None,
     )
 

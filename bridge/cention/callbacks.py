@@ -9,20 +9,24 @@ Source: the vendor's page "Cention Errand API", "Cention Callback API".
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from bridge.cention.fields import a_list, a_text, an_object
 from bridge.domain.answers import Answer, FileName, FileType, Recipient
 from bridge.domain.errors import InvalidEvent, Issue
+from bridge.domain.markers import find_marker
 
 TYPE: Final = "c3_callback_answer_errands"
 ERRAND_TYPE: Final = "c3_answer_errands"
 ANSWERED: Final = 1
 FILES_MAX: Final = 100
+INCLUDED_MAX: Final = 1000
 _ID: Final = re.compile(r"[0-9]{1,18}")
 _TEXT_ID_MAX: Final = 64
 _IN_LINK: Final = re.compile(r".*/(c3_[a-z_]+)/([0-9]{1,18})/?", re.DOTALL)
+_WORKSPACE: Final = re.compile(r".*/s/([A-Za-z0-9._-]{1,128})/capi/json/", re.DOTALL)
 _RELATIONS: Final = {
     "attachments": FileType.ATTACHMENT,
     "embedded_archives": FileType.ARCHIVE,
@@ -52,16 +56,18 @@ def read_callback(document: Any, own_hosts: Collection[str]) -> Answer:
     attributes = an_object(errand.get("attributes"))
     answer, service = an_object(attributes.get("answer")), an_object(attributes.get("service"))
     response = an_object(answer.get("response"))
-    files, foreign = _files(errand, included, own_hosts)
+    links = _Links(own_hosts)
+    files = _files(errand, included, links)
     kind = service.get("type")
+    body, html_body = a_text(response.get("body")), a_text(response.get("html_body"))
     return Answer(
         callback_id=_id_text(data["id"]),
         errand_id=int(errand_id),
         answer_id=_id_text(answer.get("c3_id")),
         response_id=_id_text(response.get("c3_id")),
         subject=a_text(response.get("subject")),
-        body=a_text(response.get("body")),
-        html_body=a_text(response.get("html_body")),
+        body=body,
+        html_body=html_body,
         to=tuple(
             Recipient(name=a_text(one.get("name")), email_address=a_text(one.get("email_address")))
             for one in a_list(response.get("to"))
@@ -70,8 +76,35 @@ def read_callback(document: Any, own_hosts: Collection[str]) -> Answer:
         service_name=a_text(service.get("name")),
         service_type=kind if type(kind) is int else None,
         files=files,
-        foreign_links=foreign,
+        marker=find_marker(html_body) or find_marker(body),
+        workspace=links.workspaces.pop() if len(links.workspaces) == 1 else "",
+        foreign_links=links.foreign,
     )
+
+
+@dataclass(slots=True)
+class _Links:
+    """What the links of a callback have told: how many are foreign, which workspaces they name."""
+
+    own_hosts: Collection[str]
+    foreign: int = 0
+    workspaces: set[str] = field(default_factory=set)
+
+    def follow(self, link: str) -> FileName | None:
+        """Return the file that a link's path ends with."""
+        if not link:
+            return None
+        try:
+            parts = urlsplit(link)
+        except ValueError:
+            self.foreign += 1
+            return None
+        if not _is_own(parts, self.own_hosts):
+            self.foreign += 1
+        elif named := _WORKSPACE.match(parts.path):
+            self.workspaces.add(named[1])
+        match = _IN_LINK.fullmatch(parts.path)
+        return _file_name(match[1], match[2]) if match else None
 
 
 def _issues(document: Any, data: Mapping[str, Any]) -> Iterator[Issue]:
@@ -89,6 +122,8 @@ def _issues(document: Any, data: Mapping[str, Any]) -> Iterator[Issue]:
         yield Issue("/data/attributes/event", f"must be {ANSWERED}, an answered errand")
     if not isinstance(document.get("included"), list):
         yield Issue("/included", f"must be a list, with the {ERRAND_TYPE} in it")
+    elif len(document["included"]) > INCLUDED_MAX:
+        yield Issue("/included", f"must have {INCLUDED_MAX} resources at most")
     elif not _ID.fullmatch(_errand_id(data, document["included"])):
         where = "/data/relationships/errand/data/id"
         yield Issue(where, "must be the errand's id, a number")
@@ -115,27 +150,24 @@ def _included(included: list[dict[str, Any]], kind: str, of: str) -> dict[str, A
 
 
 def _files(
-    errand: Mapping[str, Any], included: list[dict[str, Any]], own_hosts: Collection[str]
-) -> tuple[tuple[FileName, ...], int]:
-    """Return the files of an answer, and how many of their links name a foreign host."""
+    errand: Mapping[str, Any], included: list[dict[str, Any]], links: _Links
+) -> tuple[FileName, ...]:
+    """Return the files of an answer: those that it names, then what else is included."""
     relationships = an_object(errand.get("relationships"))
     found: dict[FileName, None] = {}
-    foreign = 0
     linked: dict[FileName, FileName] = {}
     for resource in included:
         own = _file_name(resource.get("type"), _id_text(resource.get("id")))
         if own is None:
             continue
-        link = _link(resource)
-        foreign += bool(link) and not _is_own(link, own_hosts)
-        linked[own] = _named_by(link) or own
+        linked[own] = links.follow(_link(resource)) or own
     for relation, kind in _RELATIONS.items():
         for one in a_list(an_object(relationships.get(relation)).get("data")):
             named = _file_name(kind, _id_text(an_object(one).get("id")))
             if named is not None:
                 found[linked.get(named, named)] = None
     found.update(dict.fromkeys(linked.values()))
-    return tuple(found)[:FILES_MAX], foreign
+    return tuple(found)[:FILES_MAX]
 
 
 def _file_name(kind: object, of: str) -> FileName | None:
@@ -150,20 +182,7 @@ def _link(resource: Mapping[str, Any]) -> str:
     return a_text(link.get("href") if isinstance(link, dict) else link)
 
 
-def _named_by(link: str) -> FileName | None:
-    """Return the file that a link's path ends with."""
-    try:
-        match = _IN_LINK.fullmatch(urlsplit(link).path)
-    except ValueError:
-        return None
-    return _file_name(match[1], match[2]) if match else None
-
-
-def _is_own(link: str, own_hosts: Collection[str]) -> bool:
-    try:
-        parts = urlsplit(link)
-    except ValueError:
-        return False
+def _is_own(parts: SplitResult, own_hosts: Collection[str]) -> bool:
     if not parts.scheme and not parts.netloc:
         return True  # a path alone
     return parts.scheme in {"http", "https"} and parts.netloc.lower() in {"localhost", *own_hosts}

@@ -26,8 +26,9 @@ RATINGS: Final = "c3_facebook_ratings"
 # A list of a million ids.
 LIST_BYTES_MAX: Final = 16 * 1024 * 1024
 REPORT_BYTES_MAX: Final = 16 * 1024 * 1024
-# An e-mail's largest attachments; in base64 they take a third more, and a little for the rest.
-FILE_BYTES_MAX: Final = 25 * 1024 * 1024
+# What e-mail carries; in base64 it takes a third more, and a little for the rest. While it is read
+# it takes about four times as much memory.
+FILE_BYTES_MAX: Final = 16 * 1024 * 1024
 _FILE_REPLY_BYTES_MAX: Final = FILE_BYTES_MAX * 4 // 3 + FILE_BYTES_MAX // 16 + 64 * 1024
 # What a database holds as an integer.
 ID_MAX: Final = 2**63 - 1

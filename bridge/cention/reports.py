@@ -9,6 +9,7 @@ cut *(assumed from Cention's own client)*.
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,6 +24,7 @@ TAG_CHARS_MAX: Final = 128
 # Seconds after which a time is none: the year 9999.
 _TIME_MAX_S: Final = 253_402_300_799
 _STARS_MAX: Final = 5
+_SPACE: Final = re.compile(r"\s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +95,9 @@ def read_file(attributes: Mapping[str, Any]) -> FileContent | None:
     if not isinstance(content, str):
         return None
     try:
-        # It may be broken into lines, as in an e-mail.
-        decoded = base64.b64decode("".join(content.split()), validate=True)
+        # It may be broken into lines, as in an e-mail; megabytes are not copied for nothing.
+        lines = "".join(content.split()) if _SPACE.search(content) else content
+        decoded = base64.b64decode(lines, validate=True)
     except (binascii.Error, ValueError):
         return None
     return FileContent(

@@ -35,7 +35,8 @@ class Answer:
     """What Cention tells of an answered errand. `errand_id` is the errand's own id.
 
     `answer_id` and `response_id` are those of the answer and of its text, empty where they are not
-    told. `foreign_links` counts the links that name another host than Cention's own.
+    told. `marker` is the message id that its text quotes, and `workspace` the one that its links
+    name, if they do. `foreign_links` counts the links that name another host than Cention's own.
     """
 
     callback_id: str
@@ -49,6 +50,8 @@ class Answer:
     service_name: str = ""
     service_type: int | None = None
     files: tuple[FileName, ...] = ()
+    marker: str = ""
+    workspace: str = ""
     foreign_links: int = 0
 
     @property

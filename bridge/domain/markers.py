@@ -10,7 +10,7 @@ from bridge.domain.hypertext import without_tags
 
 PREFIX: Final = "ref: "
 # `message_id` of `domain.errands`.
-_MARKER: Final = re.compile(r"\bref:\s*(aventa-[0-9a-f]{32})(?![0-9a-f])")
+_MARKER: Final = re.compile(r"\bref:\s*+(aventa-[0-9a-f]{32})(?![0-9a-f])")
 
 
 def marker(of: str) -> str:

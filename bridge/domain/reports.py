@@ -14,6 +14,7 @@ LOOK_AGAIN_MAX_US: Final = 3600 * SECOND_US
 LOOKS_MAX: Final = 30
 # For how long at least an errand that stays on the list of others is not read again.
 REREAD_MIN_US: Final = 300 * SECOND_US
+REREAD_MAX_US: Final = 3600 * SECOND_US
 _ANSWERED: Final = re.compile(r"\banswered\b", re.IGNORECASE)
 _NO_DIGIT: Final = re.compile(r"\D")
 _MINUTE_DIGITS: Final = len("202607171708")
@@ -100,8 +101,9 @@ class ErrandReport:
 class Origin:
     """The call that an errand is of, as far as it is known.
 
-    `called_us` is when the event that asked for the errand happened. `is_answered_by_rule` says
-    that the errand came into being answered, so that its times say nothing of agents.
+    `called_us` is when the event that asked for the errand happened. `marker` is its message id.
+    `is_answered_by_rule` says that it came into being answered, so that its times say nothing of
+    agents.
     """
 
     scope: str
@@ -111,6 +113,7 @@ class Origin:
     route: str
     queue: str
     called_us: int
+    marker: str = ""
     is_answered_by_rule: bool = False
 
 
@@ -132,7 +135,7 @@ class Followed:
 
     `due_us` is when to read it again whatever the list of changed errands says; `is_whole` says
     that all of it is to be read then, and not only its SLA. `looks` counts readings in a row that
-    had no SLA.
+    had no SLA, `misses` those that brought nothing.
     """
 
     origin: Origin
@@ -141,9 +144,11 @@ class Followed:
     due_us: int | None = None
     is_whole: bool = True
     looks: int = 0
+    misses: int = 0
     answered_us: int | None = None
     is_done: bool = False
     is_gone: bool = False
+    is_refused: bool = False
     sla: Sla | None = None
     tags: tuple[str, ...] = ()
     is_answer_told: bool = False
@@ -191,29 +196,39 @@ class Followed:
 
     def given_up(self, now_us: int) -> "Followed":
         """Return it after a reading that will not come to anything: there is no such errand."""
-        return replace(self, read_us=now_us, due_us=None, is_gone=True)
+        return replace(self, read_us=now_us, due_us=None, is_gone=True, is_refused=False)
 
     def missed(self, now_us: int, every_us: int) -> "Followed":
         """Return it after a reading that brought nothing, and may the next time."""
-        return replace(self, due_us=self.next_us(now_us, every_us), looks=self.looks + 1)
+        return replace(
+            self,
+            read_us=now_us,
+            due_us=_next_us(self.misses, now_us, every_us),
+            misses=self.misses + 1,
+            is_refused=True,
+        )
 
-    def next_us(self, now_us: int, every_us: int) -> int | None:
-        """Return when to look again after one more look in vain; None: it was enough."""
-        if self.looks + 1 >= LOOKS_MAX:
-            return None
-        wait_us: int = every_us << self.looks
-        return now_us + min(wait_us, max(every_us, LOOK_AGAIN_MAX_US))
-
-    def is_to_be_read(self, now_us: int, *, is_exclusive: bool) -> bool:
-        """Say whether its being listed as changed is a reason to read it now.
+    def read_from_us(self, *, is_exclusive: bool) -> int:
+        """Return from when on its being listed as changed is a reason to read it.
 
         Where others read the same list, what was read stays on it, so that it says nothing any
         more, and so may what is listed and can't be had: it is read again after as long as it has
-        been followed.
+        been followed, an hour at most.
         """
-        if not self.read_us or (is_exclusive and not self.is_gone):
-            return True
-        return now_us - self.read_us >= max(REREAD_MIN_US, self.read_us - self.first_us)
+        if self.is_refused and self.due_us is not None:
+            return self.due_us
+        if not self.read_us or (is_exclusive and not self.is_gone and not self.is_refused):
+            return 0
+        followed_us = self.read_us - self.first_us
+        return self.read_us + min(max(REREAD_MIN_US, followed_us), REREAD_MAX_US)
+
+
+def _next_us(before: int, now_us: int, every_us: int) -> int | None:
+    """Return when to look again after one more look in vain; None: it was enough."""
+    if before + 1 >= LOOKS_MAX:
+        return None
+    wait_us: int = every_us << before
+    return now_us + min(wait_us, max(every_us, LOOK_AGAIN_MAX_US))
 
 
 def _with_sla(
@@ -224,9 +239,11 @@ def _with_sla(
         errand,
         read_us=now_us,
         sla=errand.sla if sla is None else sla,
-        due_us=errand.next_us(now_us, every_us) if is_waiting else None,
+        due_us=_next_us(errand.looks, now_us, every_us) if is_waiting else None,
         is_whole=False,
         looks=errand.looks + 1 if is_waiting else 0,
+        misses=0,
+        is_refused=False,
     )
     tells_answer = after.answered_us is not None and not after.is_answer_told
     tells_sla = after.is_done and not is_waiting and not after.is_sla_told

@@ -18,10 +18,11 @@ QUARANTINE_BYTES_MAX: Final = 256 * 1024
 
 
 class Bodies:
-    """What is being read, of all addresses together."""
+    """What is being read at one address."""
 
-    def __init__(self) -> None:
-        """Begin with nothing in hand."""
+    def __init__(self, bytes_max: int | None = None) -> None:
+        """Begin with nothing in hand; `bytes_max` are read at a time."""
+        self._bytes_max = bytes_max
         self._bytes_in_hand = 0
 
     @contextlib.contextmanager
@@ -32,7 +33,8 @@ class Bodies:
             StoreUnavailable: there is none now.
         """
         announced = BODY_BYTES_MAX if request.content_length is None else request.content_length
-        if self._bytes_in_hand and self._bytes_in_hand + announced > BYTES_IN_HAND_MAX:
+        bytes_max = self._bytes_max or BYTES_IN_HAND_MAX
+        if self._bytes_in_hand and self._bytes_in_hand + announced > bytes_max:
             raise StoreUnavailable("too much is in flight")
         self._bytes_in_hand += announced
         try:

@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import hmac
 import ipaddress
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -26,6 +27,11 @@ from bridge.services.ingest import Taken
 
 # No phone system can have this name, by which what was refused is known again.
 SOURCE: Final = "cention:callbacks"
+CALLBACK_BYTES_MAX: Final = 8 * 1024 * 1024
+BYTES_IN_HAND_MAX: Final = 32 * 1024 * 1024
+BODY_S_MAX: Final = 10.0
+# Who is refused is told of once in so long: strangers are not to fill the log.
+TOLD_EVERY_S: Final = 60.0
 TYPES: Final = ("application/vnd.api+json", "application/json")
 _CHALLENGE: Final = {"WWW-Authenticate": 'Secret realm="meta.api_secret"'}
 _TOO_FAR: Final = (
@@ -33,6 +39,7 @@ _TOO_FAR: Final = (
     " callbacks.addresses."
 )
 _STRANGE: Final = "meta.api_secret is missing, or is not the one that is expected."
+_TOO_LARGE: Final = f"A callback holds at most {CALLBACK_BYTES_MAX // 2**20} MiB."
 _CONFLICT: Final = "a callback with these ids and another answer is kept already"
 
 
@@ -49,6 +56,22 @@ class Caller:
         said = meta.get("api_secret") if isinstance(meta, dict) else None
         offered = said if isinstance(said, str) else ""
         return hmac.compare_digest(_hash(offered), _hash(self.secret)) and bool(offered)
+
+    def is_quoted_in(self, raw: bytes) -> bool:
+        """Say whether a body that can't be read holds the secret, as JSON writes it."""
+        return any(one in raw for one in self._spelled())
+
+    def without_secret(self, raw: bytes) -> bytes:
+        """Return a body that can't be read without the secret in it."""
+        for one in self._spelled():
+            raw = raw.replace(one, b"***")
+        return raw
+
+    def _spelled(self) -> list[bytes]:
+        if not self.secret:
+            return []
+        spellings = (json.dumps(self.secret, ensure_ascii=is_ascii) for is_ascii in (True, False))
+        return [one[1:-1].encode("utf-8", "surrogatepass") for one in spellings]
 
     def is_near(self, address: str | None) -> bool:
         """Say whether an address needs no secret; there is none on a socket of this machine."""
@@ -92,7 +115,7 @@ class CallbacksEndpoint:
     `read` makes an answer of a document, or raises `InvalidEvent`.
     """
 
-    def __init__(  # noqa: PLR0913 - the ports it stands on, each by name
+    def __init__(
         self,
         *,
         answers: Taker,
@@ -102,7 +125,6 @@ class CallbacksEndpoint:
         meter: CallbackMeter,
         log: Log,
         caller: Caller,
-        bodies: Bodies,
     ) -> None:
         """Stand on these ports."""
         self._answers = answers
@@ -112,20 +134,34 @@ class CallbacksEndpoint:
         self._meter = meter
         self._log = log
         self.caller = caller
-        self._bodies = bodies
+        # Not those of events: whoever calls back is known only by what is in the body.
+        self._bodies = Bodies(BYTES_IN_HAND_MAX)
+        self._told_s = float("-inf")
 
     async def post(self, request: web.BaseRequest) -> web.Response:
         """Answer a request."""
         try:
             if not self.caller.secret and not self.caller.is_near(request.remote):
-                return self._unauthorised(_TOO_FAR)
+                return self._unauthorised(_TOO_FAR, request)
+            if (request.content_length or 0) > CALLBACK_BYTES_MAX:
+                return problem(413, _TOO_LARGE)
             with self._bodies.holding(request):
                 return await self._answer(request)
         except StoreUnavailable:
             return problem(503, "The callback can't be kept now; send it again later.")
 
+    async def _read(self, request: web.BaseRequest) -> bytes | web.Response:
+        try:
+            async with self._clock.timeout(BODY_S_MAX):
+                raw = await read_body(request)
+        except TimeoutError:
+            return problem(408, f"The body has to come within {BODY_S_MAX:.0f} seconds.")
+        if isinstance(raw, bytes) and len(raw) > CALLBACK_BYTES_MAX:
+            return problem(413, _TOO_LARGE)
+        return raw
+
     async def _answer(self, request: web.BaseRequest) -> web.Response:
-        raw = await read_body(request)
+        raw = await self._read(request)
         if isinstance(raw, web.Response):
             return raw
         try:
@@ -135,21 +171,27 @@ class CallbacksEndpoint:
             else:
                 document = loads(raw)
         except StrictJsonError as error:
-            if self.caller.secret:
-                # What can't be read has no secret in it: anybody could fill the quarantine so.
-                return self._unauthorised(_STRANGE)
+            if self.caller.secret and not self.caller.is_quoted_in(raw):
+                # Anybody could fill the quarantine so.
+                return self._unauthorised(_STRANGE, request)
+            raw = self.caller.without_secret(raw)
             issues = [Issue(error.pointer, error.detail)]
             return await self._refuse(400, "The body can't be read.", raw, request, issues)
         if self.caller.secret and not self.caller.knows(document):
-            return self._unauthorised(_STRANGE)
+            return self._unauthorised(_STRANGE, request)
         if request.content_type not in TYPES:
             return problem(415, f"Content-Type must be {' or '.join(TYPES)}.")
-        return await self._take(document, request)
+        if len(raw) <= SINGLE_BYTES_MAX:
+            return await self._take(document, _without_meta(document), request)
+        kept = await asyncio.to_thread(_without_meta, document)
+        return await self._take(document, kept, request)
 
-    async def _take(self, document: Any, request: web.BaseRequest) -> web.Response:
-        kept = _without_secret(document)
+    async def _take(self, document: Any, kept: bytes, request: web.BaseRequest) -> web.Response:
         try:
-            answer = self.read(document)
+            if len(kept) > SINGLE_BYTES_MAX:
+                answer = await asyncio.to_thread(self.read, document)
+            else:
+                answer = self.read(document)
         except InvalidEvent as error:
             detail = "This is no callback about an answered errand."
             return await self._refuse(422, detail, kept, request, error.issues)
@@ -170,8 +212,12 @@ class CallbacksEndpoint:
         told = {"status": taken.value, "callbackId": answer.callback_id}
         return web.Response(status=status, body=orjson.dumps(told), content_type="application/json")
 
-    def _unauthorised(self, detail: str) -> web.Response:
+    def _unauthorised(self, detail: str, request: web.BaseRequest) -> web.Response:
         self._meter.callback("unauthorised")
+        now_s = self._clock.monotonic()
+        if now_s - self._told_s >= TOLD_EVERY_S:
+            self._told_s = now_s
+            self._log.warning("callback not authorised", peer=peer_of(request), hint=detail)
         return problem(401, detail, headers=_CHALLENGE)
 
     async def _refuse(
@@ -197,7 +243,7 @@ class CallbacksEndpoint:
         return problem(status, detail, issues=issues, quarantine_id=kept.id)
 
 
-def _without_secret(document: Any) -> bytes:
+def _without_meta(document: Any) -> bytes:
     """Return a document as it may be kept: whoever reads it is not to learn the secret."""
     if isinstance(document, dict):
         document = {key: value for key, value in document.items() if key != "meta"}

@@ -66,7 +66,6 @@ class EventsEndpoint:
         meter: DoorMeter,
         log: Log,
         doorkeeper: Doorkeeper,
-        bodies: Bodies | None = None,
     ) -> None:
         """Stand on these ports."""
         self._ingest = ingest
@@ -75,7 +74,7 @@ class EventsEndpoint:
         self._meter = meter
         self._log = log
         self.doorkeeper = doorkeeper
-        self._bodies = bodies or Bodies()
+        self._bodies = Bodies()
 
     async def post(self, request: web.BaseRequest) -> web.Response:
         """Answer a request."""

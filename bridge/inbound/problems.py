@@ -14,6 +14,7 @@ _TITLES: Final[Mapping[int, str]] = {
     401: "Not authorised",
     404: "Not found",
     405: "Method not allowed",
+    408: "Too slow",
     409: "Conflict",
     413: "Too large",
     415: "Unsupported media type",

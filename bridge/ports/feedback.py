@@ -20,11 +20,15 @@ class AnswerState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArrivedAnswer:
-    """An answer at the door. `digest` is a keyed hash of its content."""
+    """An answer at the door. `digest` is a keyed hash of its content.
+
+    Until `give_up_us` it may wait for what is missing of it.
+    """
 
     answer: Answer
     digest: bytes
     received_us: int
+    give_up_us: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +44,7 @@ class AnswerRow:
     received_us: int
     state: AnswerState
     due_us: int | None
+    give_up_us: int
     tries: int = 0
     scope: str = ""
     source: str = ""
@@ -60,8 +65,21 @@ class FeedbackTransaction(Protocol):
         """Keep answers, to be matched at once."""
         ...
 
-    def due_answers(self, now_us: int, state: AnswerState, limit: int) -> list[AnswerRow]:
-        """Return answers in this state that are due, of each errand the oldest undone only."""
+    def due_answers(
+        self, now_us: int, state: AnswerState, limit: int, scope: str = ""
+    ) -> list[AnswerRow]:
+        """Return answers in this state that are due, of each errand the oldest undone only.
+
+        `scope` is empty for those that are not matched. No more come than can be held at a time.
+        """
+        ...
+
+    def answer_scopes(self) -> list[str]:
+        """Return the workspaces that files of answers are to be fetched from."""
+        ...
+
+    def silent_answers(self, ids: Collection[int]) -> set[int]:
+        """Return which of these answers say nothing any more: they were forgotten meanwhile."""
         ...
 
     def next_answer_us(self) -> int | None:
@@ -69,7 +87,10 @@ class FeedbackTransaction(Protocol):
         ...
 
     def save_answers(self, rows: Sequence[AnswerRow]) -> None:
-        """Keep how answers and their files stand now."""
+        """Keep how answers stand now, and the files that are new; what is known of a file stays.
+
+        Of an answer that says nothing any more, a new file is one that nobody needs.
+        """
         ...
 
     def spent_files(self, limit: int) -> list[str]:
@@ -92,8 +113,8 @@ class FeedbackTransaction(Protocol):
         """Return the calls of the errands with these message ids, whatever their ids."""
         ...
 
-    def is_unclear(self) -> bool:
-        """Say whether there is an errand whose id may become known yet."""
+    def is_unclear(self, before_us: int) -> bool:
+        """Say whether there is an errand, first sent before then, whose id may become known."""
         ...
 
     def unnamed(self, scope: str) -> list[Parcel]:
@@ -113,7 +134,11 @@ class FeedbackTransaction(Protocol):
         ...
 
     def save_followed(self, errands: Sequence[Followed]) -> None:
-        """Keep how errands stand now."""
+        """Keep how errands stand now; no texts of those of which they were taken out."""
+        ...
+
+    def put_off(self, scope: str, until_us: Mapping[int, int]) -> None:
+        """Note when followed errands are due that were not."""
         ...
 
     def kept_ratings(self, scope: str, rating_ids: Collection[int]) -> set[int]:
@@ -144,8 +169,8 @@ class FileStore(Protocol):
         """
         ...
 
-    async def drop(self, digests: Collection[str]) -> None:
-        """Remove files, as far as they are there."""
+    async def drop(self, digests: Collection[str]) -> list[str]:
+        """Remove files; return those that are not there any more."""
         ...
 
     async def strays(self, older_than_s: float) -> list[str]:

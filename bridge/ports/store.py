@@ -139,8 +139,8 @@ class Transaction(FeedbackTransaction, Protocol):
     def adopt(self, routes: Collection[str], default: str) -> int:
         """Give what waits at a route that is none of these to the default; return how many.
 
-        A message stays where it is, since nobody else has the token of its channel, and so does an
-        answer that is to be sent on.
+        A message stays where it is, since nobody else has the token of its channel. An answer that
+        is to be sent on, and has no address any more, is held for a person.
         """
         ...
 

@@ -2,13 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Final
 
 import orjson
 
 from bridge.domain.answers import Answer
+from bridge.domain.units import SECOND_US
 from bridge.ports import ArrivedAnswer, Clock, Transaction, Writer
 from bridge.services.folding import digest
 from bridge.services.ingest import Taken
+
+# How long an answer waits for its call to be known, and for files that can't be had now.
+WAIT_MAX_US: Final = 3600 * SECOND_US
 
 
 class AnswerIntake:
@@ -34,10 +39,12 @@ class AnswerIntake:
         Raises:
             StoreUnavailable: it can't be kept now.
         """
+        now_us = self._clock.now_us()
         arrived = ArrivedAnswer(
             answer=answer,
             digest=digest(self._digest_key, _canonical(answer)),
-            received_us=self._clock.now_us(),
+            received_us=now_us,
+            give_up_us=now_us + WAIT_MAX_US,
         )
         taken = await self._writer.submit(_keep, arrived)
         if taken is Taken.ACCEPTED:

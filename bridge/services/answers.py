@@ -6,15 +6,14 @@ the outbox as everything else does.
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
 from bridge.domain.answers import Answer, OnwardAnswer
 from bridge.domain.deliveries import Draft, Kind
 from bridge.domain.errors import StoreUnavailable
-from bridge.domain.markers import find_marker
 from bridge.domain.reports import Origin
 from bridge.domain.routes import ONWARD_ROUTE
 from bridge.domain.units import SECOND_US
@@ -32,27 +31,29 @@ from bridge.ports import (
 from bridge.services.fetching import FileFetcher
 
 GATE: Final = Gate(route=ONWARD_ROUTE, kind=Kind.ANSWER)
-# How long an answer waits for its call to be known, and for files that can't be had now.
-WAIT_MAX_US: Final = 3600 * SECOND_US
 BACK_OFF_MAX_S: Final = 60
-# Answers that are matched in one commit, and those whose files are fetched at a time.
 MATCHED_AT_ONCE: Final = 100
-FETCHED_AT_ONCE: Final = 4
+# How often a file that isn't there is asked for: it may be there in a moment.
+MISSES_MAX: Final = 3
+# For so long a file waits for its turn before others are let through.
+TURN_S: Final = 60.0
 POLL_S: Final = 5.0
 STORE_RETRY_S: Final = 1.0
 DISK_RETRY_S: Final = 30.0
 SWEEP_EVERY_S: Final = 60.0
+STRAYS_EVERY_S: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerPolicy:
     """What a site has decided about answers.
 
-    `default_scope` is the workspace of what is of no known call; `is_sent_on` says whether answers
-    go anywhere.
+    `scopes` are the workspaces by name, of which the default's is `default_scope`; `is_sent_on`
+    says whether answers go anywhere.
     """
 
     default_scope: str
+    scopes: Mapping[str, str] = field(default_factory=dict)
     is_sent_on: bool = False
 
 
@@ -78,7 +79,8 @@ class Answers:
         self._fetcher = fetcher
         self._on_work = on_work
         self._wake = asyncio.Event()
-        self._tasks: dict[int, asyncio.Task[None]] = {}
+        # One a workspace: a slow one holds up its own, and files come one at a time.
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self.policy = policy
 
     def wake(self) -> None:
@@ -87,14 +89,16 @@ class Answers:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        swept_s = float("-inf")
+        swept_s = strays_s = float("-inf")
         try:
             while True:
                 self._wake.clear()
                 try:
                     if self._clock.monotonic() - swept_s >= SWEEP_EVERY_S:
-                        await self._fetcher.sweep(with_strays=swept_s < 0)
-                        swept_s = self._clock.monotonic()
+                        now_s = swept_s = self._clock.monotonic()
+                        with_strays = now_s - strays_s >= STRAYS_EVERY_S
+                        strays_s = now_s if with_strays else strays_s
+                        await self._fetcher.sweep(with_strays=with_strays)
                     wait_s = await self._round()
                 except StoreUnavailable as error:
                     self._log.warning("answers have to wait", error=str(error))
@@ -117,23 +121,24 @@ class Answers:
     async def _round(self) -> float:
         """Do or begin what is due; return how long until more is."""
         now_us = self._clock.now_us()
-        new = await self._writer.submit(_due, (now_us, AnswerState.NEW, MATCHED_AT_ONCE))
+        new = await self._writer.submit(_due, (now_us, AnswerState.NEW, MATCHED_AT_ONCE, ""))
         if new:
             await self._match_all(new)
             return 0.0
-        limit = FETCHED_AT_ONCE + len(self._tasks)
-        for row in await self._writer.submit(_due, (now_us, AnswerState.MATCHED, limit)):
-            if row.id not in self._tasks and len(self._tasks) < FETCHED_AT_ONCE:
+        for scope in await self._writer.submit(_scopes, None):
+            if scope in self._tasks:
+                continue
+            for row in await self._writer.submit(_due, (now_us, AnswerState.MATCHED, 1, scope)):
                 task = asyncio.create_task(self._fetch_or_wait(row))
-                self._tasks[row.id] = task
-                task.add_done_callback(partial(self._done, row.id))
+                self._tasks[scope] = task
+                task.add_done_callback(partial(self._done, scope))
         next_us = await self._writer.submit(_next, None)
         if next_us is None or self._tasks:
             return POLL_S
         return min(POLL_S, max(0.0, (next_us - self._clock.now_us()) / 1e6))
 
-    def _done(self, answer_id: int, task: asyncio.Task[None]) -> None:
-        del self._tasks[answer_id]
+    def _done(self, scope: str, task: asyncio.Task[None]) -> None:
+        del self._tasks[scope]
         self._wake.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             self._log.error("an answer can't be dealt with now", exc_info=error)
@@ -145,7 +150,7 @@ class Answers:
                 raise after
             if isinstance(after, Exception):
                 self._log.error("an answer can't be matched", exc_info=after)
-                await self._writer.submit(_save, self._later(row))
+                await self._writer.submit(_save, self._set_aside(row))
             elif after.state is not AnswerState.NEW:
                 self._meter.matched(is_ours=bool(after.reference_id))
                 self._tell(after)
@@ -168,16 +173,17 @@ class Answers:
         """Find the calls of answers; what can't be found yet is looked for again in a while."""
         after = []
         for row in rows:
-            origin = _origin_of(tx, row.answer)
-            if origin is None and not self._is_over(row) and tx.is_unclear():
+            origin = self._origin(tx, row.answer)
+            if origin is None and not self._is_over(row) and tx.is_unclear(row.received_us):
                 after.append(self._later(row))
                 continue
-            default = self.policy.default_scope
-            matched = replace(row, state=AnswerState.MATCHED, tries=0, scope=default)
+            matched = replace(
+                row, state=AnswerState.MATCHED, tries=0, scope=self._scope(row.answer)
+            )
             if origin is not None:
                 matched = replace(
                     matched,
-                    scope=origin.scope or default,
+                    scope=origin.scope or self.policy.default_scope,
                     source=origin.source,
                     reference_id=origin.reference_id,
                     route=origin.route,
@@ -185,8 +191,42 @@ class Answers:
             after.append(matched)
         return self._keep_on(tx, after)
 
+    def _scope(self, answer: Answer) -> str:
+        """Return the workspace of an answer that is of no known call; empty where it isn't sure.
+
+        The same id is somebody else's file in another workspace.
+        """
+        scopes = self.policy.scopes
+        if answer.workspace in scopes:
+            return scopes[answer.workspace]
+        return self.policy.default_scope if len(scopes) <= 1 else ""
+
+    def _origin(self, tx: Transaction, answer: Answer) -> Origin | None:
+        """Return the call that an answer is of; None: none that is known.
+
+        The errand's id tells, and the marker that its text quotes: of an errand whose id isn't
+        known yet, and where other workspaces have errands with the same ids.
+        """
+        quoted = tx.origins_of([answer.marker]) if answer.marker else []
+        # An answer may quote another errand than its own.
+        fitting = [one for one in quoted if one.errand_id in {0, answer.errand_id}]
+        if fitting:
+            return fitting[0]
+        found = tx.origins([answer.errand_id])
+        if len(self.policy.scopes) > 1:
+            named = self.policy.scopes.get(answer.workspace)
+            found = [one for one in found if one.scope == named]
+        return found[0] if len(found) == 1 else None
+
     def _is_over(self, row: AnswerRow) -> bool:
-        return self._clock.now_us() - row.received_us >= WAIT_MAX_US
+        return self._clock.now_us() >= row.give_up_us
+
+    def _set_aside(self, row: AnswerRow) -> AnswerRow:
+        """Return an answer that can't be dealt with: later, or, after an hour, no more."""
+        if not self._is_over(row):
+            return self._later(row)
+        now_us = self._clock.now_us()
+        return replace(row, state=AnswerState.DONE, due_us=None, done_us=now_us)
 
     def _later(self, row: AnswerRow) -> AnswerRow:
         wait_s = min(BACK_OFF_MAX_S, 2 ** min(row.tries, 10))
@@ -194,17 +234,22 @@ class Answers:
         return replace(row, due_us=due_us, tries=row.tries + 1)
 
     def _keep_on(self, tx: Transaction, rows: Sequence[AnswerRow]) -> list[AnswerRow]:
-        """Keep how answers stand; those that nothing is missing of are sent on, and done."""
+        """Keep how answers stand; those that nothing is missing of are sent on, and done.
+
+        What was forgotten meanwhile is done too, and goes nowhere.
+        """
         now_us = self._clock.now_us()
+        silent = tx.silent_answers([row.id for row in rows])
         after = [
             replace(row, state=AnswerState.DONE, due_us=None, done_us=now_us)
-            if row.state is AnswerState.MATCHED and all(one.is_settled for one in row.files)
+            if row.id in silent or _is_whole(row)
             else row
             for row in rows
         ]
         tx.save_answers(after)
+        done = [row for row in after if row.state is AnswerState.DONE and row.id not in silent]
         if self.policy.is_sent_on:
-            tx.put_orders([_order(row) for row in after if row.state is AnswerState.DONE])
+            tx.put_orders([_order(row) for row in done])
         return after
 
     async def _fetch_or_wait(self, row: AnswerRow) -> None:
@@ -216,43 +261,36 @@ class Answers:
             await self._clock.sleep(DISK_RETRY_S)
         except Exception as error:  # noqa: BLE001 - the others are not to wait for it
             self._log.error("an answer's files can't be dealt with now", exc_info=error)
-            await self._writer.submit(_save, self._later(row))
+            await self._writer.submit(_save, self._set_aside(row))
 
     async def _fetch(self, row: AnswerRow) -> None:
         """Fetch an answer's files, one after the other; each is noted once it is on disk."""
         for place, file in enumerate(row.files):
             if file.is_settled:
                 continue
-            left_us = row.received_us + WAIT_MAX_US - self._clock.now_us()
-            reading = await self._fetcher.fetch(row.scope, file, max(1.0, left_us / 1e6))
-            if reading is None and not self._is_over(row):
+            reading = await self._fetcher.fetch(row.scope, file, TURN_S)
+            is_missing = reading is not None and reading.reply.status == 404
+            may_come = reading is None or (is_missing and row.tries + 1 < MISSES_MAX)
+            if may_come and not self._is_over(row):
                 await self._writer.submit(_save, self._later(row))
                 return
             async with self._fetcher.lock:
                 kept = await self._fetcher.settle(file, reading)
                 files = (*row.files[:place], kept, *row.files[place + 1 :])
-                row = await self._writer.submit(self._keep_on, replace(row, files=files))
+                after = replace(row, files=files, tries=0)
+                row = await self._writer.submit(self._keep_on, after)
+            if row.state is AnswerState.DONE:
+                break
         self._tell(row)
 
 
-def _origin_of(tx: Transaction, answer: Answer) -> Origin | None:
-    """Return the call that an answer is of; None: none that is known.
-
-    The errand's id tells, or the marker that its text quotes: of an errand whose id isn't known
-    yet, or that has the same id as another workspace's.
-    """
-    found = tx.origins([answer.errand_id])
-    if len(found) == 1:
-        return found[0]
-    marker = find_marker(answer.html_body) or find_marker(answer.body)
-    quoted = tx.origins_of([marker]) if marker else []
-    # An answer may quote another errand than its own.
-    fitting = [one for one in quoted if one.errand_id in {0, answer.errand_id}]
-    return fitting[0] if fitting else None
+def _is_whole(row: AnswerRow) -> bool:
+    return row.state is AnswerState.MATCHED and all(one.is_settled for one in row.files)
 
 
 def _order(row: AnswerRow) -> Order:
-    name = hashlib.sha256(f"{row.id}/{row.answer.key}".encode()).hexdigest()[:32]
+    # Of the ids alone, so that it is the same if the callback comes again after the journal's time.
+    name = hashlib.sha256(row.answer.key.encode()).hexdigest()[:32]
     return Order(
         draft=Draft(
             key=f"answer:{row.id}",
@@ -275,8 +313,14 @@ def _order(row: AnswerRow) -> Order:
     )
 
 
-def _due(tx: Transaction, asked: Sequence[tuple[int, AnswerState, int]]) -> list[list[AnswerRow]]:
-    return [tx.due_answers(now_us, state, limit) for now_us, state, limit in asked]
+def _due(
+    tx: Transaction, asked: Sequence[tuple[int, AnswerState, int, str]]
+) -> list[list[AnswerRow]]:
+    return [tx.due_answers(*one) for one in asked]
+
+
+def _scopes(tx: Transaction, asked: Sequence[None]) -> list[list[str]]:
+    return [tx.answer_scopes() for _ in asked]
 
 
 def _next(tx: Transaction, asked: Sequence[None]) -> list[int | None]:

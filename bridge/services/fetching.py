@@ -105,8 +105,11 @@ class FileFetcher:
         """
         async with self.lock:
             while spent := await self._writer.submit(_spent, None):
-                await self._files.drop(spent)
-                await self._writer.submit(_forget, spent)
+                gone = await self._files.drop(spent)
+                await self._writer.submit(_forget, gone)
+                if left := len(spent) - len(gone):
+                    self._log.error("files of answers can't be removed", count=left)
+                    break
             if with_strays:
                 found = await self._files.strays(STRAY_AFTER_S)
                 held = await self._writer.submit(_held, found)

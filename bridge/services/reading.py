@@ -206,7 +206,7 @@ class WorkspaceReader:
                 readings.missed[one] = str(error)
                 continue
             is_missing = False
-            self.progress += 1
+            self.progress += 200 <= readings.answers[one].reply.status < 300
 
     def has_closed(self, errand_ids: Sequence[int]) -> None:
         """Note that nothing is owed for these errands: their intents were closed."""

@@ -101,6 +101,7 @@ class _Desk:
     next_s: float = 0.0
     looked_s: float = float("-inf")
     failures: int = 0
+    polled_s: float = float("-inf")
     next_poll_s: float = float("-inf")
     poll_failures: int = 0
     task: asyncio.Task[None] | None = None
@@ -112,8 +113,10 @@ class _Desk:
 
     def poll_due_s(self, policy: LookupPolicy) -> float:
         """When reports are to be read; infinite: not at all."""
-        is_polled = self.poller is not None and policy.poll_s is not None
-        return self.next_poll_s if is_polled and self.scope in policy.routes else float("inf")
+        if self.poller is None or policy.poll_s is None or self.scope not in policy.routes:
+            return float("inf")
+        # The settings may say another interval than when the last one ended.
+        return self.next_poll_s if self.poll_failures else self.polled_s + policy.poll_s
 
     def keep(self, parcels: Sequence[Parcel], now_s: float) -> None:
         """Note what is in doubt now. For what was not before a look is due soon."""
@@ -264,7 +267,8 @@ class Reconciler:
                 is_in_the_way=lambda: bool(desk.doubts) and self._clock.monotonic() >= desk.next_s,
             )
             desk.poll_failures = 0
-            wait_s = policy.poll_s if is_finished else 0.0
+            wait_s = 0.0
+            desk.polled_s = self._clock.monotonic() if is_finished else float("-inf")
         except (BrokenOff, StoreUnavailable, UpstreamGone) as error:
             desk.poll_failures += 1
             backed_off_s = 2.0 ** min(desk.poll_failures, 8) / 2
@@ -272,6 +276,7 @@ class Reconciler:
             if desk.poll_failures == 1 or desk.poll_failures % TOLD_EVERY == 0:
                 self._log.warning("reports can't be read now", scope=desk.scope, reason=str(error))
         except Exception as error:  # noqa: BLE001 - as above
+            desk.poll_failures += 1
             wait_s = FAILURE_WAIT_MAX_S
             self._log.error("reading reports failed", scope=desk.scope, exc_info=error)
         desk.next_poll_s = self._clock.monotonic() + wait_s

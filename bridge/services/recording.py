@@ -134,6 +134,9 @@ class Recorder:
                 if isinstance(result.parcel.payload, Card):
                     contact, settlement = self._acknowledge(tx, result, settlement, now_us)
                     gates.add(Gate(route=result.parcel.route, kind=Kind.CONTACT_CARD))
+            elif settlement.state is State.DEAD and result.parcel.kind is Kind.ANSWER:
+                # What comes after it says nothing that hangs on it.
+                delivered.append(result.parcel.lane)
             elif settlement.state in {State.DEAD, State.HELD}:
                 stopped.append(result.parcel.lane)
             self._keep_gate(tx, result, now_us)

@@ -37,6 +37,8 @@ RATING: Final = "c3_facebook_ratings"
 _CHOSEN_AT_ONCE: Final = 1000
 _DUE_AT_ONCE: Final = 500
 _GONE: Final = frozenset({404, 410})
+# How often what can't be read is asked for before it is taken for gone.
+MISSES_MAX: Final = 3
 # Statuses that say that a workspace has no ratings, or that the token may not read them.
 _NO_RATINGS: Final = frozenset({403, 404, 405, 410, 501})
 NO_RATINGS_WAIT_S: Final = 3600.0
@@ -50,7 +52,16 @@ class _Batch:
     news: list[tuple[Followed, News]] = field(default_factory=list)
     outcomes: list[str] = field(default_factory=list)
     closed: list[int] = field(default_factory=list)
-    refused_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """Errands that are listed as changed, of which some may be the bridge's."""
+
+    scope: str
+    ids: Sequence[int]
+    now_us: int
+    is_exclusive: bool
 
 
 class ReportPoller:
@@ -77,6 +88,7 @@ class ReportPoller:
         self._meter = meter
         # By the monotonic clock, when ratings may be asked for again.
         self._ratings_from_s = float("-inf")
+        self._rating_misses: dict[int, int] = {}
 
     async def poll(
         self, *, every_s: float, is_exclusive: bool, is_in_the_way: Callable[[], bool]
@@ -91,14 +103,14 @@ class ReportPoller:
         await self._at.tidy()
         await self._name_errands()
         chosen = await self._choose(is_exclusive=is_exclusive)
-        for start in range(0, len(chosen), BATCH):
+        ids = list(chosen)
+        for start in range(0, len(ids), BATCH):
             if start and is_in_the_way():
                 return False
-            await self._read_batch(
-                chosen[start : start + BATCH], round(every_s * 1e6), is_exclusive=is_exclusive
-            )
+            some = {of: chosen[of] for of in ids[start : start + BATCH]}
+            await self._read_batch(some, round(every_s * 1e6), is_exclusive=is_exclusive)
         if is_exclusive and self._clock.monotonic() >= self._ratings_from_s:
-            await self._poll_ratings()
+            return await self._poll_ratings(is_in_the_way)
         return True
 
     async def _name_errands(self) -> None:
@@ -116,27 +128,24 @@ class ReportPoller:
         """Name those that were read by now; return those that were not."""
         return await self._writer.submit(_name, self._at.scope)
 
-    async def _choose(self, *, is_exclusive: bool) -> list[Followed]:
-        """Return the errands to be read: those that have changed, and those that are due."""
+    async def _choose(self, *, is_exclusive: bool) -> dict[int, bool]:
+        """Return the errands to be read, and whether whole."""
         listed = await self._at.listed()
         if listed.ids is None:
             raise BrokenOff(refused(LIST, listed.reply))
         scope, now_us = self._at.scope, self._clock.now_us()
-        changed: dict[int, Followed] = {}
+        chosen: dict[int, bool] = {}
         ids = sorted(set(listed.ids))
         for start in range(0, len(ids), _CHOSEN_AT_ONCE):
             some = ids[start : start + _CHOSEN_AT_ONCE]
-            for one in await self._writer.submit(_changed, (scope, some, now_us)):
-                if one.is_to_be_read(now_us, is_exclusive=is_exclusive):
-                    changed[one.origin.errand_id] = one
-        due = await self._writer.submit(_due, (scope, now_us))
-        return [
-            *changed.values(),
-            *(one for one in due if one.origin.errand_id not in changed),
-        ]
+            asked = _Listed(scope, some, now_us, is_exclusive)
+            chosen.update(dict.fromkeys(await self._writer.submit(_changed, asked), True))
+        for of, is_whole in await self._writer.submit(_due, (scope, now_us)):
+            chosen.setdefault(of, is_whole)
+        return chosen
 
     async def _read_batch(
-        self, errands: Sequence[Followed], every_us: int, *, is_exclusive: bool
+        self, chosen: Mapping[int, bool], every_us: int, *, is_exclusive: bool
     ) -> None:
         """Read some errands and keep what came.
 
@@ -144,31 +153,32 @@ class ReportPoller:
             BrokenOff: nothing more can be read now.
         """
         scope, now_us = self._at.scope, self._clock.now_us()
+        errands = await self._writer.submit(_intend, (scope, list(chosen), now_us))
         by_id = {one.origin.errand_id: one for one in errands}
-        await self._writer.submit(_intend, (scope, errands, now_us))
-        whole = {of: one.is_whole for of, one in by_id.items()}
+        whole = dict(chosen)
 
         async def read(errand_id: int) -> ReportReading:
             return await self._reader.report(scope, errand_id, is_whole=whole[errand_id])
 
         readings = await self._at.read_errands(list(by_id), read)
+        # More than the SLA has changed since it was listed, and that mark is gone now.
         changed = [of for of, one in readings.answers.items() if one.has_changed and not whole[of]]
+        for of in changed:
+            del readings.answers[of]
         if changed and readings.broken_by is None:
-            # More than the SLA has changed since it was listed, and that mark is gone now.
             whole.update(dict.fromkeys(changed, True))
             again = await self._at.read_errands(changed, read)
-            for of in changed:
-                del readings.answers[of]
             readings.answers.update(again.answers)
+            readings.missed.update(again.missed)
             readings.broken_by = again.broken_by
         batch = _Batch()
         for of, reading in readings.answers.items():
             self._take(by_id[of], reading, batch, every_us, is_whole=whole[of])
+        # Their intents stay open: it isn't known what became of the request.
+        batch.after += [by_id[of].missed(now_us, every_us) for of in readings.missed]
         await self._keep(batch, is_exclusive=is_exclusive)
         if readings.broken_by is not None:
             raise readings.broken_by
-        if batch.refused_by:
-            raise BrokenOff(batch.refused_by)
         if not is_exclusive:
             await self._at.put_back(list(by_id))
 
@@ -190,18 +200,15 @@ class ReportPoller:
                 after, news = errand.with_sla(reading.report.sla, now_us, every_us)
             batch.news.append((after, news))
             batch.outcomes.append("whole" if is_whole else "sla")
-        elif reading.reply.status in _GONE:
+        elif reading.reply.status in _GONE and errand.misses + 1 >= MISSES_MAX:
             after = errand.given_up(now_us)
             batch.outcomes.append("gone")
         else:
+            # It may not be there yet, or the token may not read this one: a token is for an area.
             what = refused(f"{REPORT}/{of}", reading.reply)
-            self._log.error("a report can't be read", scope=self._at.scope, reason=what)
-            after = errand.intended(now_us).missed(now_us, every_us)
+            self._log.warning("a report can't be read", scope=self._at.scope, reason=what)
+            after = errand.missed(now_us, every_us)
             batch.outcomes.append("unreadable")
-            if reading.reply.status == 403:
-                # Whatever is asked for, the token may not read it.
-                batch.refused_by = what
-                return
         batch.after.append(after)
         batch.closed.append(of)
 
@@ -220,20 +227,24 @@ class ReportPoller:
             for tag in news.tags:
                 self._meter.tag(tag)
 
-    async def _poll_ratings(self) -> None:
+    async def _poll_ratings(self, is_in_the_way: Callable[[], bool]) -> bool:
+        """Read ratings; False: something else was waiting, and more are to be read."""
         listed = await self._at.ask(RATED, lambda: self._reader.rated(self._at.scope))
         if listed.ids is None and listed.reply.status in _NO_RATINGS:
             self._ratings_from_s = self._clock.monotonic() + NO_RATINGS_WAIT_S
             self._log.info(
                 "no ratings can be read here", scope=self._at.scope, status=listed.reply.status
             )
-            return
+            return True
         if listed.ids is None:
             raise BrokenOff(refused(RATED, listed.reply))
         before = await self._writer.submit(_open_ratings, self._at.scope)
         ids = sorted({*listed.ids, *before})
         for start in range(0, len(ids), BATCH):
+            if start and is_in_the_way():
+                return False
             await self._read_ratings(ids[start : start + BATCH])
+        return True
 
     async def _read_ratings(self, ids: Sequence[int]) -> None:
         scope, now_us = self._at.scope, self._clock.now_us()
@@ -245,17 +256,23 @@ class ReportPoller:
         readings = await self._at.read_each(RATING, ids, read)
         read_now: dict[int, Rating | None] = {}
         for of, one in readings.answers.items():
-            if one.rating is not None or one.reply.status in _GONE:
-                read_now[of] = one.rating
-            else:
+            if one.rating is None and one.reply.status not in _GONE and self._may_come(of):
                 what = refused(f"{RATING}/{of}", one.reply)
-                self._log.error("a rating can't be read", scope=scope, reason=what)
+                self._log.warning("a rating can't be read", scope=scope, reason=what)
+            else:
+                self._rating_misses.pop(of, None)
+                read_now[of] = one.rating
         known = await self._writer.submit(_note_ratings, (scope, read_now, now_us))
         for of, rating in read_now.items():
             if rating is not None and rating.stars and of not in known:
                 self._meter.rating(rating.stars)
         if readings.broken_by is not None:
             raise readings.broken_by
+
+    def _may_come(self, rating_id: int) -> bool:
+        """Count a reading of a rating in vain; say whether there will be another."""
+        self._rating_misses[rating_id] = self._rating_misses.get(rating_id, 0) + 1
+        return self._rating_misses[rating_id] < MISSES_MAX
 
 
 def _name(tx: Transaction, scopes: Sequence[str]) -> list[list[Parcel]]:
@@ -271,28 +288,52 @@ def _name(tx: Transaction, scopes: Sequence[str]) -> list[list[Parcel]]:
     return left
 
 
-def _changed(
-    tx: Transaction, asked: Sequence[tuple[str, Sequence[int], int]]
-) -> list[list[Followed]]:
-    """Return the bridge's own among these errands, all of which are to be read whole."""
+def _changed(tx: Transaction, asked: Sequence[_Listed]) -> list[list[int]]:
+    """Return which of these errands are the bridge's own, and to be read now.
+
+    What is listed and not read yet is due when it may be: by then it may not be listed any more.
+    """
     found = []
-    for scope, ids, now_us in asked:
-        followed = tx.followed(scope, ids)
-        fresh = [one for one in tx.origins(ids, scope) if one.errand_id not in followed]
-        known = (one.intended(now_us) for one in followed.values())
-        found.append([*known, *(Followed(origin=one, first_us=now_us) for one in fresh)])
+    for one in asked:
+        followed = tx.followed(one.scope, one.ids)
+        chosen: list[int] = []
+        later: dict[int, int] = {}
+        for of, errand in followed.items():
+            from_us = errand.read_from_us(is_exclusive=one.is_exclusive)
+            if from_us <= one.now_us:
+                chosen.append(of)
+            else:
+                later[of] = from_us
+        tx.put_off(one.scope, later)
+        fresh = {origin.errand_id for origin in tx.origins(one.ids, one.scope)}
+        found.append(sorted({*chosen, *(fresh - followed.keys())}))
     return found
 
 
-def _due(tx: Transaction, asked: Sequence[tuple[str, int]]) -> list[list[Followed]]:
-    return [tx.due_followed(scope, now_us, _DUE_AT_ONCE) for scope, now_us in asked]
+def _due(tx: Transaction, asked: Sequence[tuple[str, int]]) -> list[list[tuple[int, bool]]]:
+    """Return errands that are due; one that is put off is to be read whole, as it has changed."""
+    return [
+        [
+            (one.origin.errand_id, one.is_whole or one.is_refused or one.sla is not None)
+            for one in tx.due_followed(scope, now_us, _DUE_AT_ONCE)
+        ]
+        for scope, now_us in asked
+    ]
 
 
-def _intend(tx: Transaction, asked: Sequence[tuple[str, Sequence[Followed], int]]) -> list[None]:
-    for scope, errands, now_us in asked:
-        tx.intend(scope, [one.origin.errand_id for one in errands], now_us)
-        tx.save_followed([one.intended(now_us) for one in errands])
-    return [None] * len(asked)
+def _intend(
+    tx: Transaction, asked: Sequence[tuple[str, Sequence[int], int]]
+) -> list[list[Followed]]:
+    """Note that errands are about to be read; return what is known of them."""
+    found = []
+    for scope, ids, now_us in asked:
+        errands = tx.followed(scope, ids)
+        for origin in tx.origins([one for one in ids if one not in errands], scope):
+            errands[origin.errand_id] = Followed(origin=origin, first_us=now_us)
+        tx.intend(scope, list(errands), now_us)
+        tx.save_followed([one.intended(now_us) for one in errands.values()])
+        found.append(list(errands.values()))
+    return found
 
 
 def _note(

@@ -1,15 +1,18 @@
 """Answers within one commit: what Cention called back with, the call it is of, and its files."""
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, select, update
 
 from bridge.domain.answers import Answer, FileName, FileType, KeptFile
 from bridge.ports import AnswerRow, AnswerState, ArrivedAnswer
 from bridge.storage import tables
 from bridge.storage.codecs import decode, encode
-from bridge.storage.sets import chunks, upsert
+from bridge.storage.sets import chunks, insert
+
+# What is held of answers at a time: most are small, and one may be megabytes.
+BYTES_MAX: Final = 4 * 2**20
 
 
 class AnswersTransaction:
@@ -44,6 +47,7 @@ class AnswersTransaction:
                     "tries": 0,
                     "received_us": one.received_us,
                     "due_us": one.received_us,
+                    "give_up_us": one.give_up_us,
                     "scope": "",
                     "source": "",
                     "reference_id": "",
@@ -54,29 +58,70 @@ class AnswersTransaction:
             ],
         )
 
-    def due_answers(self, now_us: int, state: AnswerState, limit: int) -> list[AnswerRow]:
+    def due_answers(
+        self, now_us: int, state: AnswerState, limit: int, scope: str = ""
+    ) -> list[AnswerRow]:
         """Return answers in this state that are due; see `ports`."""
         table = tables.answers
+        weight = func.coalesce(func.length(table.c.payload), 0)
         query = (
-            select(table)
-            .where(tables.IS_UNDONE, table.c.state == state, table.c.due_us <= now_us, _is_first())
+            select(table.c.id, weight)
+            .where(
+                tables.IS_UNDONE,
+                table.c.scope == scope,
+                table.c.state == state,
+                table.c.due_us <= now_us,
+                _is_first(),
+            )
             .order_by(table.c.due_us)
             .limit(limit)
         )
-        found = [self._answer_row(row) for row in self._connection.execute(query).all()]
+        ids: list[int] = []
+        total = 0
+        for answer_id, weighs in self._connection.execute(query):
+            total += weighs
+            if ids and total > BYTES_MAX:
+                break
+            ids.append(answer_id)
+        these = select(table).where(table.c.id.in_(ids)).order_by(table.c.due_us)
+        found = [self._answer_row(row) for row in self._connection.execute(these).all()]
         return [one for one in found if one is not None]
+
+    def answer_scopes(self) -> list[str]:
+        """Return the workspaces that files of answers are to be fetched from."""
+        table = tables.answers.c
+        query = select(table.scope).where(tables.IS_UNDONE, table.state == AnswerState.MATCHED)
+        return sorted(self._connection.execute(query.distinct()).scalars())
+
+    def silent_answers(self, ids: Collection[int]) -> set[int]:
+        """Return which of these answers say nothing any more: they were forgotten meanwhile."""
+        table = tables.answers.c
+        return {
+            found
+            for some in chunks(sorted(ids))
+            for found in self._connection.execute(
+                select(table.id).where(table.id.in_(some), table.payload.is_(None))
+            ).scalars()
+        }
 
     def next_answer_us(self) -> int | None:
         """Return when something is to be done about an answer next; None: about none."""
         table = tables.answers
+        places = [(AnswerState.NEW, "")]
+        places += [(AnswerState.MATCHED, scope) for scope in self.answer_scopes()]
         found = [
             self._connection.execute(
                 select(table.c.due_us)
-                .where(tables.IS_UNDONE, table.c.state == state, _is_first())
+                .where(
+                    tables.IS_UNDONE,
+                    table.c.scope == scope,
+                    table.c.state == state,
+                    _is_first(),
+                )
                 .order_by(table.c.due_us)
                 .limit(1)
             ).scalar()
-            for state in (AnswerState.NEW, AnswerState.MATCHED)
+            for state, scope in places
         ]
         return min((one for one in found if one is not None), default=None)
 
@@ -95,6 +140,7 @@ class AnswersTransaction:
             received_us=row.received_us,
             state=AnswerState(row.state),
             due_us=row.due_us,
+            give_up_us=row.give_up_us,
             tries=row.tries,
             scope=row.scope,
             source=row.source,
@@ -126,28 +172,29 @@ class AnswersTransaction:
                 for one in rows
             ],
         )
+        silent = self.silent_answers([one.id for one in rows])
         files = [
             {
                 "answer_id": one.id,
                 "type": file.name.type,
                 "file_id": file.name.id,
                 "place": place,
-                "title": file.title,
-                "content_type": file.content_type,
-                "content_id": file.content_id,
+                "title": "" if one.id in silent else file.title,
+                "content_type": "" if one.id in silent else file.content_type,
+                "content_id": "" if one.id in silent else file.content_id,
                 "size": file.size,
                 "sha256": file.sha256,
                 "error": file.error,
-                "is_spent": False,
+                "is_spent": one.id in silent,
             }
             for one in rows
             for place, file in enumerate(one.files)
             if file.is_settled
         ]
         if files:
-            told = ("title", "content_type", "content_id", "size", "sha256", "error")
-            keys = ["answer_id", "type", "file_id"]
-            self._connection.execute(upsert(tables.answer_files, keys, told), files)
+            # What is known of one may have been forgotten since it was read.
+            fresh = insert(tables.answer_files).on_conflict_do_nothing()
+            self._connection.execute(fresh, files)
 
     def spent_files(self, limit: int) -> list[str]:
         """Return digests of files that no answer needs any more."""
@@ -184,7 +231,10 @@ class AnswersTransaction:
 
 
 def _is_first() -> ColumnElement[bool]:
-    """Return what is true of an answer before which none to the same errand is undone."""
+    """Return what is true of an answer before which none to the same errand is undone.
+
+    Of errands in two workspaces that have the same id, one may have to wait for the other.
+    """
     table = tables.answers
     before = table.alias()
     return ~(

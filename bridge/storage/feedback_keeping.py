@@ -3,11 +3,23 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    String,
+    Table,
+    cast,
+    delete,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
+from bridge.domain.deliveries import State
 from bridge.ports import AnswerState
 from bridge.storage import tables
-from bridge.storage.following import OPEN
 from bridge.storage.sets import chunks
 
 
@@ -26,10 +38,21 @@ class FeedbackKeeping:
         )
 
     def _purge_answers_payloads(self, before_us: int, limit: int) -> int:
+        """Hush answers that are past their time: from when they were done, or else sent on."""
         table = tables.answers
+        key = literal("answer:").concat(cast(table.c.id, String))
+        is_needed = or_(
+            *(
+                select(one.c.id).where(one.c.key == key, waits).exists()
+                for one, waits in (
+                    (tables.outbox, _is_needed(before_us)),
+                    (tables.delivered, tables.delivered.c.done_us >= before_us),
+                )
+            )
+        )
         query = (
             select(table.c.id)
-            .where(table.c.done_us < before_us, table.c.payload.is_not(None))
+            .where(table.c.done_us < before_us, table.c.payload.is_not(None), ~is_needed)
             .order_by(table.c.done_us)
             .limit(limit)
         )
@@ -68,7 +91,6 @@ class FeedbackKeeping:
         old = (
             table.c.read_us < horizons["journal"],
             table.c.called_us < horizons["journal"],
-            table.c.due_us.is_(None),
         )
         return self._change(
             table, update(table).values(payload=None), said, table.c.read_us, limit
@@ -77,7 +99,7 @@ class FeedbackKeeping:
     def _purge_ratings(self, horizons: Mapping[str, int], limit: int) -> int:
         table = tables.ratings
         said = table.c.noted_us < horizons["payload"], table.c.payload.is_not(None)
-        old = table.c.noted_us < horizons["journal"], table.c.state != OPEN
+        old = (table.c.noted_us < horizons["journal"],)
         return self._change(
             table, update(table).values(payload=None), said, table.c.noted_us, limit
         ) + self._change(table, delete(table), old, table.c.noted_us, limit)
@@ -89,6 +111,12 @@ class FeedbackKeeping:
         key = tuple_(*table.primary_key.columns)
         doomed = select(*table.primary_key.columns).where(*conditions).order_by(moment).limit(limit)
         return self._connection.execute(statement.where(key.in_(doomed))).rowcount
+
+
+def _is_needed(before_us: int) -> ColumnElement[bool]:
+    """Return what is true of a delivery whose answer is needed: it waits, or left a while ago."""
+    table = tables.outbox.c
+    return or_(table.state != State.DELIVERED, table.done_us >= before_us)
 
 
 def hush_answers(connection: Connection, ids: Sequence[int]) -> None:

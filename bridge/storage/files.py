@@ -15,14 +15,15 @@ from sqlalchemy import Engine
 
 from bridge.domain.errors import StoreUnavailable
 
-FOLDER: Final = "attachments"
+SUFFIX: Final = ".attachments"
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _MAKING: Final = "making-"
 
 
 def folder_of(engine: Engine) -> Path:
-    """Return where the files of a store are: beside it."""
-    return Path(engine.url.database or "").absolute().parent / FOLDER
+    """Return where the files of a store are: beside it, under its name."""
+    store = Path(engine.url.database or "").absolute()
+    return store.with_name(f"{store.name}{SUFFIX}")
 
 
 class AnswerFiles:
@@ -77,15 +78,17 @@ class AnswerFiles:
         _sync(place.parent)
         return digest
 
-    async def drop(self, digests: Collection[str]) -> None:
-        """Remove files, as far as they are there."""
-        await asyncio.to_thread(self.drop_now, digests)
+    async def drop(self, digests: Collection[str]) -> list[str]:
+        """Remove files; return those that are not there any more."""
+        return await asyncio.to_thread(self._drop, digests)
 
-    def drop_now(self, digests: Collection[str]) -> None:
-        """Remove files, as far as they are there."""
+    def _drop(self, digests: Collection[str]) -> list[str]:
+        gone = []
         for digest in digests:
             with contextlib.suppress(OSError):
                 self.path(digest).unlink(missing_ok=True)
+                gone.append(digest)
+        return gone
 
     async def strays(self, older_than_s: float) -> list[str]:
         """Return the digests of all files that were written longer ago; remove unfinished ones."""

@@ -8,13 +8,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, bindparam, case, null, select, update
+from sqlalchemy.dialects.sqlite import Insert
 
 from bridge.domain.reports import ErrandReport, Followed, Rating
 from bridge.domain.units import SECOND_US
 from bridge.storage import tables
 from bridge.storage.codecs import decode, encode
-from bridge.storage.sets import chunks, upsert
+from bridge.storage.sets import chunks, insert, upsert
 
 OPEN: Final = "open"
 KEPT: Final = "kept"
@@ -54,9 +55,8 @@ class FollowingTransaction:
         """Keep how errands stand now."""
         if not errands:
             return
-        columns = ("read_us", "due_us", "state", "payload")
         self._connection.execute(
-            upsert(tables.reports, ["scope", "errand_id"], columns),
+            _followed_upsert(),
             [
                 {
                     "scope": one.origin.scope,
@@ -68,11 +68,28 @@ class FollowingTransaction:
                     "called_us": one.origin.called_us,
                     "read_us": one.read_us,
                     "due_us": one.due_us,
+                    "is_hushed": False,
                     "state": encode(replace(one, report=None)),
                     "payload": None if one.report is None else encode(one.report),
                 }
                 for one in errands
             ],
+        )
+
+    def put_off(self, scope: str, until_us: Mapping[int, int]) -> None:
+        """Note when followed errands are due that were not."""
+        if not until_us:
+            return
+        table = tables.reports
+        self._connection.execute(
+            update(table)
+            .where(
+                table.c.scope == scope,
+                table.c.errand_id == bindparam("of"),
+                table.c.due_us.is_(None),
+            )
+            .values(due_us=bindparam("until_us")),
+            [{"of": of, "until_us": moment_us} for of, moment_us in until_us.items()],
         )
 
     def kept_ratings(self, scope: str, rating_ids: Collection[int]) -> set[int]:
@@ -115,6 +132,22 @@ class FollowingTransaction:
                 for of, rating in read.items()
             ],
         )
+
+
+def _followed_upsert() -> Insert:
+    """Return what keeps errands; a text of one that was hushed is not kept again."""
+    table = tables.reports
+    statement = insert(table)
+    fresh = statement.excluded
+    return statement.on_conflict_do_update(
+        index_elements=["scope", "errand_id"],
+        set_={
+            "read_us": fresh.read_us,
+            "due_us": fresh.due_us,
+            "state": fresh.state,
+            "payload": case((table.c.is_hushed.is_(True), null()), else_=fresh.payload),
+        },
+    )
 
 
 def _rating_row(

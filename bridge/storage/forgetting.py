@@ -22,7 +22,7 @@ from bridge.services.folding import mark, of_number
 from bridge.storage import tables
 from bridge.storage.codecs import decode, encode
 from bridge.storage.failures import translated
-from bridge.storage.forgetting_feedback import hush, hush_errands, mentioning
+from bridge.storage.forgetting_feedback import hush, hush_call, mentioning
 from bridge.storage.redaction import undialled, without_texts
 from bridge.storage.repairs import forget_refusals, remove
 from bridge.storage.schema import secret_of
@@ -201,12 +201,12 @@ def _erase_call(
         or whom.are_in(encode(span))
     ]
     lanes.update(one.message_id for span in theirs for one in span.creations)
-    errands = {
+    others = {
         int(row.remote_id)
         for row in (*rows, *archived)
-        if row.lane in lanes and row.remote_id.isdecimal()
+        if row.lane not in lanes and row.remote_id.isdecimal()
     }
-    lanes |= hush_errands(connection, key, errands)
+    lanes |= hush_call(connection, key, others)
     gone = _erase_deliveries(
         connection, [row for row in rows if row.lane in lanes], erased, is_alone=is_alone
     )

@@ -53,24 +53,29 @@ def hush(
     ):
         keys = sorted((scope, of) for name, scope, of in others if name == table.name)
         for some in chunks(keys):
-            connection.execute(
-                update(table).where(tuple_(table.c.scope, number).in_(some)).values(payload=None)
-            )
+            of_these = update(table).where(tuple_(table.c.scope, number).in_(some))
+            hushed = {"is_hushed": True} if table is tables.reports else {}
+            connection.execute(of_these.values(payload=None, **hushed))
 
 
-def hush_errands(connection: Connection, key: CallKey, errand_ids: Collection[int]) -> set[str]:
-    """Take out what came back for errands of a call; return the lanes of its answers."""
-    answers, reports = tables.answers, tables.reports
-    of_call = {"source": key[0], "reference_id": key[1]}
-    ids: list[int] = []
-    for some in chunks(sorted(errand_ids)):
-        query = select(answers.c.id).filter_by(**of_call).where(answers.c.errand_id.in_(some))
-        ids.extend(connection.execute(query).scalars())
-        connection.execute(
-            update(reports)
-            .filter_by(**of_call)
-            .where(reports.c.errand_id.in_(some))
-            .values(payload=None)
+def hush_call(connection: Connection, key: CallKey, others: Collection[int]) -> set[str]:
+    """Take out what came back for a call, but for these errands; return the lanes of its answers.
+
+    An answer may be of an errand whose own id isn't known.
+    """
+    answers, reports = tables.answers.c, tables.reports
+    query = select(answers.id, answers.errand_id).where(
+        answers.source == key[0], answers.reference_id == key[1]
+    )
+    rows = [row for row in connection.execute(query) if row.errand_id not in others]
+    hush_answers(connection, [row.id for row in rows])
+    connection.execute(
+        update(reports)
+        .where(
+            reports.c.source == key[0],
+            reports.c.reference_id == key[1],
+            reports.c.errand_id.not_in(sorted(others)),
         )
-    hush_answers(connection, ids)
-    return {f"answer:{errand_id}" for errand_id in errand_ids}
+        .values(payload=None, is_hushed=True)
+    )
+    return {f"answer:{row.errand_id}" for row in rows}

@@ -114,12 +114,14 @@ class LookupsTransaction:
             )
             self._connection.execute(delete(table).where(*are_these, table.c.state == _OPEN))
 
-    def is_unclear(self) -> bool:
-        """Say whether there is an errand whose id may become known yet."""
+    def is_unclear(self, before_us: int) -> bool:
+        """Say whether there is an errand, first sent before then, whose id may become known."""
         outbox = tables.outbox.c
         makes_errand = outbox.kind.in_([kind for kind in Kind if kind.makes_errand])
         return any(
-            self._connection.execute(select(outbox.id).where(*conditions).limit(1)).scalar()
+            self._connection.execute(
+                select(outbox.id).where(*conditions, outbox.first_us < before_us).limit(1)
+            ).scalar()
             is not None
             for conditions in ((tables.IS_UNCLEAR, makes_errand), (tables.IS_UNNAMED,))
         )

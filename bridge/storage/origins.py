@@ -39,6 +39,7 @@ class OriginsTransaction:
             query = (
                 select(
                     table.c.scope,
+                    table.c.key,
                     table.c.kind,
                     table.c.route,
                     table.c.source,
@@ -75,6 +76,7 @@ def _origin(row: Any) -> Origin:
         route=row.route,
         queue=str(queue or (errand.get("extradata") or {}).get("queueName") or "")[:128],
         called_us=row.called_us,
+        marker=row.key.rpartition(":")[0],
         is_answered_by_rule=is_message or errand.get("answer") is not None,
     )
 

@@ -113,6 +113,15 @@ class OutboxTransaction:
     def adopt(self, routes: Collection[str], default: str) -> int:
         """Give what waits at a route that is none of these to the default; see `ports`."""
         table = tables.outbox
+        self._connection.execute(
+            update(table)
+            .where(
+                table.c.state.in_([State.READY, State.BLOCKED]),
+                table.c.kind == Kind.ANSWER,
+                table.c.route.not_in(sorted(routes)),
+            )
+            .values(state=State.HELD, error="answers are not sent on: there is no address")
+        )
         over = {State.DELIVERED, State.GIVEN_UP}
         return self._connection.execute(
             update(table)
@@ -133,7 +142,7 @@ class OutboxTransaction:
             calls: ("timer_us",),
             pauses: ("probe_us", "since_us"),
             told: ("at_us",),
-            answers: ("due_us",),
+            answers: ("due_us", "give_up_us"),
             reports: ("due_us",),
         }
         waits = {
@@ -228,6 +237,8 @@ class OutboxTransaction:
                 before.c.lane == table.c.lane,
                 before.c.position < table.c.position,
                 before.c.state != State.DELIVERED,
+                # An answer that was refused for good holds no other back.
+                or_(before.c.kind != Kind.ANSWER, before.c.state != State.DEAD),
             )
             .exists()
         )
@@ -297,7 +308,9 @@ def _first_state(draft: Draft, lane: Mapping[int, State]) -> State:
     before = [
         state
         for position, state in lane.items()
-        if position < draft.position and state is not State.DELIVERED
+        if position < draft.position
+        and state is not State.DELIVERED
+        and (draft.kind is not Kind.ANSWER or state is not State.DEAD)
     ]
     if any(state in STOPPED_STATES for state in before):
         return State.PARKED

@@ -137,6 +137,8 @@ def drop(connection: Connection, ids: Sequence[int]) -> int:
     for it, or nobody wants it ended.
     """
     outbox = tables.outbox
+    answers = _answers_of(connection, ids)
+    remove(connection, answers)
     first: dict[str, int] = {}
     for lane, position in _stopped(connection, ids):
         first[lane] = min(position, first.get(lane, position))
@@ -153,7 +155,23 @@ def drop(connection: Connection, ids: Sequence[int]) -> int:
     for key, lanes in grouped(ended):
         _expect_no_end(connection, key, lanes)
     remove(connection, doomed)
-    return len(doomed)
+    return len(answers) + len(doomed)
+
+
+def _answers_of(connection: Connection, ids: Sequence[int]) -> list[int]:
+    """Return which of these are answers that have stopped: they take none along."""
+    outbox = tables.outbox
+    return [
+        found
+        for some in chunks(ids)
+        for found in connection.execute(
+            select(outbox.c.id).where(
+                outbox.c.id.in_(some),
+                outbox.c.kind == Kind.ANSWER,
+                outbox.c.state.in_(STOPPED_STATES),
+            )
+        ).scalars()
+    ]
 
 
 def remove(connection: Connection, ids: Sequence[int]) -> None:

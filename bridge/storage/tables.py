@@ -258,6 +258,7 @@ answers: Final = Table(
     Column("tries", Integer, nullable=False),
     Column("received_us", BigInteger, nullable=False),
     Column("due_us", BigInteger),
+    Column("give_up_us", BigInteger, nullable=False),
     Column("done_us", BigInteger),
     Column("scope", String(512), nullable=False),
     Column("source", String(64), nullable=False),
@@ -269,7 +270,7 @@ answers: Final = Table(
     sqlite_autoincrement=True,
 )
 IS_UNDONE: Final = text("state != 'done'")
-Index("ix_answers_due", answers.c.state, answers.c.due_us, sqlite_where=IS_UNDONE)
+Index("ix_answers_due", answers.c.scope, answers.c.state, answers.c.due_us, sqlite_where=IS_UNDONE)
 Index("ix_answers_undone", answers.c.errand_id, answers.c.id, sqlite_where=IS_UNDONE)
 Index("ix_answers_payload", answers.c.done_us, sqlite_where=text("payload IS NOT NULL"))
 
@@ -298,7 +299,8 @@ Index(
 IS_SPENT: Final = text("is_spent = 1 AND sha256 != ''")
 Index("ix_answer_files_spent", answer_files.c.sha256, sqlite_where=IS_SPENT)
 
-# What became of errands, as Cention reports it. `state` is all but the report, which is `payload`.
+# What became of errands, as Cention reports it. `state` is all but the report, which is `payload`;
+# one that is hushed is not to tell any texts any more.
 reports: Final = Table(
     "reports",
     metadata,
@@ -311,6 +313,7 @@ reports: Final = Table(
     Column("called_us", BigInteger, nullable=False),
     Column("read_us", BigInteger, nullable=False),
     Column("due_us", BigInteger),
+    Column("is_hushed", Boolean, nullable=False),
     Column("state", LargeBinary, nullable=False),
     Column("payload", LargeBinary),
     Index("ix_reports_reference", "source", "reference_id"),

@@ -103,7 +103,7 @@ class Exchange:
 
     async def _content(
         self, response: aiohttp.ClientResponse, bytes_max: int, within_s: float
-    ) -> tuple[bytes, Exception | None]:
+    ) -> tuple[bytearray, Exception | None]:
         """Return the body as far as it is worth reading and came in time, and what broke it off."""
         content = bytearray()
         try:
@@ -113,8 +113,8 @@ class Exchange:
                     if len(content) >= bytes_max:
                         break
         except Exception as error:  # noqa: BLE001 - a wrong encoding isn't even aiohttp's own error
-            return bytes(content), error
-        return bytes(content), None
+            return content, error
+        return content, None
 
 
 class _Lost(aiohttp.ClientError):
@@ -163,7 +163,7 @@ def _reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
 
-def _read(content: bytes) -> Any:
+def _read(content: bytearray) -> Any:
     try:
         return orjson.loads(content)
     except orjson.JSONDecodeError:

@@ -77,7 +77,7 @@ def come_back(site: Site) -> None:
             to=(Recipient(name=NAME, email_address=ADDRESS),),
             files=(FILE,),
         )
-        tx.add_answers([ArrivedAnswer(answer=answer, digest=b"d", received_us=1)])
+        tx.add_answers([ArrivedAnswer(answer=answer, digest=b"d", received_us=1, give_up_us=9)])
         [row] = tx.due_answers(2, AnswerState.NEW, 1)
         [origin, *_] = tx.origins([77])
         kept = KeptFile(name=FILE, title=f"{NAME}.pdf", size=4, sha256="ab" * 32)

@@ -5,22 +5,25 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from process_client import AGENT, Client, event, new_number, new_reference
 from process_daemon import Daemon, bare_environment, minimal_settings
 from process_receiver import SECRET, Receiver
 from process_upstream import DEADLINE_S, eventually
+from sqlalchemy import Connection
 
 from bridge.sandbox.cention import SandboxOptions, create_app
 from bridge.sandbox.serve import BackgroundServer, listen
 from bridge.sandbox.tokens import make_token
+from bridge.storage.engine import open_reader
 
 CALLBACK_SECRET = "123456"
 CALLBACKS = "/v1/cention/callbacks"
 JSON_API = "application/vnd.api+json"
+T = TypeVar("T")
 
 
 class Circle:
@@ -85,11 +88,20 @@ class Circle:
         assert result.returncode == 0, result.stderr
         return json.loads(result.stdout)
 
+    def looked_up(self, look: Callable[[Connection], T]) -> T:
+        """Return what is found in the daemon's store."""
+        engine = open_reader(self.daemon.settings["BRIDGE_STORE__URL"])
+        try:
+            with engine.connect() as connection:
+                return look(connection)
+        finally:
+            engine.dispose()
+
     @property
     def attachments(self) -> list[Path]:
         """The files that are kept beside the store."""
         store = Path(self.daemon.settings["BRIDGE_STORE__URL"].removeprefix("sqlite:///"))
-        return sorted(path for path in (store.parent / "attachments").glob("*/*"))
+        return sorted(path for path in store.with_name(f"{store.name}.attachments").glob("*/*"))
 
 
 @contextlib.contextmanager

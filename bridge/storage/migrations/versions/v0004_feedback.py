@@ -33,6 +33,7 @@ def _make_answers() -> None:
         sa.Column("tries", sa.Integer(), nullable=False),
         sa.Column("received_us", sa.BigInteger(), nullable=False),
         sa.Column("due_us", sa.BigInteger(), nullable=True),
+        sa.Column("give_up_us", sa.BigInteger(), nullable=False),
         sa.Column("done_us", sa.BigInteger(), nullable=True),
         sa.Column("scope", sa.String(length=512), nullable=False),
         sa.Column("source", sa.String(length=64), nullable=False),
@@ -45,7 +46,7 @@ def _make_answers() -> None:
     )
     op.create_index("ix_answers_reference", "answers", ["source", "reference_id"])
     op.create_index("ix_answers_received", "answers", ["received_us"])
-    for name, columns in (("undone", ["errand_id", "id"]), ("due", ["state", "due_us"])):
+    for name, columns in (("undone", ["errand_id", "id"]), ("due", ["scope", "state", "due_us"])):
         op.create_index(
             f"ix_answers_{name}", "answers", columns, sqlite_where=sa.text("state != 'done'")
         )
@@ -96,6 +97,7 @@ def _make_reports() -> None:
         sa.Column("called_us", sa.BigInteger(), nullable=False),
         sa.Column("read_us", sa.BigInteger(), nullable=False),
         sa.Column("due_us", sa.BigInteger(), nullable=True),
+        sa.Column("is_hushed", sa.Boolean(), nullable=False),
         sa.Column("state", sa.LargeBinary(), nullable=False),
         sa.Column("payload", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("scope", "errand_id"),

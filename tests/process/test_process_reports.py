@@ -1,0 +1,110 @@
+"""Reports and ratings, learned by a real daemon that is killed on the way."""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+from process_circle import Circle, open_circle
+from process_upstream import eventually
+
+from bridge.storage import feedback
+
+pytestmark = pytest.mark.process
+
+KINDS = (
+    "c3_dirty_errand_list",
+    "c3_errand_reports",
+    "c3_dirty_facebook_ratings",
+    "c3_facebook_ratings",
+)
+# The request is on its way when the daemon is killed: not yet done, or done and not answered.
+DEEDS: dict[str, dict[str, object]] = {
+    "before": {"delay_seconds": 60},
+    "after": {"drop_answer": True},
+}
+
+
+def asked(circle: Circle, kind: str) -> int:
+    """Return how many requests of a kind there have been."""
+    return sum(f"/{kind}" in one["path"] for one in circle.page("requests"))
+
+
+def was_asked_since(circle: Circle, kind: str, before: int) -> bool:
+    return asked(circle, kind) > before
+
+
+def is_known(circle: Circle, errand_id: str, rating_id: str) -> bool:
+    """Say whether it is known that an errand is done, and how a page was rated."""
+    found = circle.looked_up(
+        lambda connection: feedback.reports(connection, feedback.is_errand(int(errand_id)))
+    )
+    rated = [one["rating_id"] for one in circle.looked_up(feedback.ratings) if one["stars"]]
+    return any(one["is_done"] for one in found) and rating_id in rated
+
+
+@pytest.mark.parametrize("deed", list(DEEDS))
+def test_killed_while_it_polls_it_loses_neither_report_nor_rating(
+    tmp_path: Path, deed: str
+) -> None:
+    with open_circle(tmp_path) as circle:
+        for kind in KINDS:
+            _, errand_id = circle.call()
+            before = asked(circle, kind)
+            circle.page("faults", [DEEDS[deed] | {"kinds": [kind]}])
+            circle.answer(errand_id)
+            rating_id = circle.page("ratings", {"rating": 4})["id"]
+            eventually(partial(was_asked_since, circle, kind, before))
+            circle.daemon.kill9()
+            circle.page("faults", [])
+            circle.start()
+            eventually(partial(is_known, circle, errand_id, rating_id))
+        assert circle.page("dirty") == {"demo": []}
+
+
+def test_what_others_do_at_cention_stays_for_others(tmp_path: Path) -> None:
+    with open_circle(tmp_path) as circle:
+        circle.page("errands", {"subject": "Hello", "body": "Where is it?"})
+        theirs = circle.page("errands")[-1]["id"]
+        _, errand_id = circle.call()
+        circle.answer(errand_id)
+        labels = {"route": "default", "queue": "EHS", "result": "within"}
+        eventually(lambda: circle.daemon.metric("bridge_errand_sla_total", **labels))
+        assert circle.page("dirty") == {"demo": [int(theirs)]}
+
+
+def test_ratings_are_counted_by_stars_with_their_mean(tmp_path: Path) -> None:
+    with open_circle(tmp_path) as circle:
+        for stars in (5, 5, 2):
+            circle.page("ratings", {"rating": stars, "message": "Hi", "reviewerName": "Jessica"})
+        eventually(lambda: circle.daemon.metric("bridge_facebook_ratings_total", rating="5") == 2)
+        eventually(lambda: circle.daemon.metric("bridge_facebook_rating_mean") == 4)
+        shown = circle.shell("reports", "ratings").stdout
+        assert "3 ratings, mean 4.00" in shown
+        assert "Jessica" not in shown
+
+
+def test_a_report_that_is_not_read_is_said_to_be_unknown(tmp_path: Path) -> None:
+    with open_circle(tmp_path) as circle:
+        result = circle.shell("reports", "show", "511099")
+        assert (result.returncode, result.stdout) == (1, "")
+        assert result.stderr == "511099: nothing is reported of this\n"
+
+
+def test_html_in_a_report_is_shown_as_text(tmp_path: Path) -> None:
+    with open_circle(tmp_path) as circle:
+        reference, errand_id = circle.call()
+        body = '<b>Dear</b> <img src="https://evil.example/x"> Ada &amp; co'
+        circle.answer(errand_id, body=body, html_body=body)
+        eventually(
+            lambda: any(
+                one["is_done"]
+                for one in circle.looked_up(
+                    lambda connection: feedback.reports(connection, feedback.is_call(reference))
+                )
+            )
+        )
+        shown = circle.shell("reports", "show", reference, "--reveal").stdout
+        assert "Dear  Ada & co" in shown
+        assert "<" not in shown
+        hidden = circle.shell("reports", "show", errand_id).stdout
+        assert "Ada" not in hidden
