@@ -20,7 +20,7 @@ from process_callbacks import (
 from process_circle import Circle, open_circle
 from process_daemon import TOKEN
 from process_receiver import Trap
-from process_upstream import Answer, Upstream, eventually
+from process_upstream import Answer, Gate, Upstream, eventually
 
 from bridge.cention.reading import FILE_BYTES_MAX
 from bridge.sandbox.tokens import CONTACT_CARDS, CREATE_ERRAND, ERRAND_DATA, make_token
@@ -163,7 +163,6 @@ def test_a_file_is_asked_for_with_the_token_and_the_vendors_media_type(
 
 
 GIVEN_UP: dict[str, tuple[Answer, str]] = {
-    "not_found": (Answer(status=404), "not_found"),
     "gone": (Answer(status=410), "not_found"),
     "refused": (Answer(status=400), "refused"),
     "not_base64": (Answer(body=file_document("?")), "unreadable"),
@@ -191,6 +190,17 @@ def test_a_file_that_will_not_be_had_is_given_up_and_the_others_arrive(
     assert (second.get("error"), second["sha256"]) == (None, DIGEST)
     assert (outcome(circle, error), outcome(circle, "kept")) == (1, 1)
     assert len(fetched(cention)) == 2
+
+
+def test_a_file_that_is_not_there_is_given_up_and_the_others_arrive(
+    circle: Circle, cention: Upstream
+) -> None:
+    cention.answer_always("501", Answer(status=404))
+    cention.answer_next("502", Answer(body=file_document(CONTENT)))
+    document = callback(files=["501", "502"])
+    accept(circle, document)
+    first, second = files_of(circle, document)
+    assert (first["error"], second["sha256"]) == ("not_found", DIGEST)
 
 
 @pytest.mark.parametrize("excess", [1, 8 * 2**20])
@@ -260,6 +270,15 @@ def test_answers_without_files_do_not_wait_for_those_with(
     sent_on(circle, id_of(document))
     assert len(circle.receiver.documents) == 1
     assert circle.daemon.figures().answers_waiting == 6
+
+
+def test_a_file_that_is_being_fetched_does_not_hold_up_a_stop(
+    circle: Circle, cention: Upstream
+) -> None:
+    cention.answer_next("501", Answer(status=404, gate=Gate()))
+    accept(circle, callback(files=["501"]))
+    cention.wait_for(lambda one: one.of_kind("501"))
+    assert circle.daemon.terminate(deadline_s=10.0) == 0
 
 
 def test_a_missing_claim_is_waited_for_until_the_token_has_it(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -93,8 +94,8 @@ def test_a_wrong_or_missing_secret_is_refused_and_nothing_is_kept(
         json.dumps([callback()]).encode(),
         json.dumps({**callback(secret=None), "api_secret": CALLBACK_SECRET}).encode(),
         json.dumps({**callback(secret=None), "data": {"meta": {"api_secret": "123456"}}}).encode(),
-        json.dumps(callback()).encode()[:-1],
-        json.dumps(callback()).encode().replace(b'"meta"', b'"meta": {}, "meta"'),
+        json.dumps(callback(secret=None)).encode()[:-1],
+        json.dumps(callback(secret="another")).encode().replace(b'"meta"', b'"meta": {}, "meta"'),
     ],
 )
 def test_what_holds_the_secret_nowhere_it_belongs_is_refused_and_nothing_is_kept(
@@ -204,6 +205,13 @@ def test_the_same_callback_again_is_a_duplicate_and_sent_on_once(circle: Circle)
     accept(circle, later)
     sent_on(circle, id_of(later))
     assert len(forwarded(circle, id_of(document))) == 1
+
+
+def test_one_callback_posted_by_many_at_once_is_accepted_once(circle: Circle) -> None:
+    document = callback()
+    with ThreadPoolExecutor(8) as pool:
+        replies = list(pool.map(circle.post_callback, [document] * 24))
+    assert sorted(reply.status for reply in replies) == [200] * 23 + [202]
 
 
 def test_the_same_ids_with_another_answer_are_a_conflict_and_kept(circle: Circle) -> None:

@@ -194,7 +194,7 @@ def test_an_answer_whose_file_is_slow_is_not_overtaken_by_the_next_to_its_errand
     raw_circle: Circle, cention: Upstream
 ) -> None:
     gate = Gate()
-    cention.answer_next("501", Answer(status=404, gate=gate))
+    cention.answer_next("501", Answer(status=410, gate=gate))
     first, second, other = callback("4711", files=["501"]), callback("4711"), callback()
     accept(raw_circle, first, second, other)
     documents = raw_circle.receiver.documents
@@ -271,14 +271,14 @@ def test_a_kill_right_after_the_answer_to_cention_loses_nothing(
 def test_a_kill_while_a_file_is_fetched_fetches_it_again(
     raw_circle: Circle, cention: Upstream
 ) -> None:
-    cention.answer_next("501", Answer(status=404, gate=Gate()))
+    cention.answer_next("501", Answer(gate=Gate()))
     cention.answer_next("502", Answer(status=410))
     document = callback(files=["501", "502"])
     accept(raw_circle, document)
     cention.wait_for(lambda one: one.of_kind("501"))
     raw_circle.daemon.kill9()
     cention.let_go()
-    cention.answer_always("501", Answer(status=404))
+    cention.answer_next("501", Answer(status=410))
     raw_circle.start()
     [sent] = eventually(lambda: raw_circle.receiver.documents)
     assert sent["data"]["callbackId"] == id_of(document)
