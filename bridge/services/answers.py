@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
-from bridge.domain.answers import Answer, OnwardAnswer
+from bridge.domain.answers import Answer, FileName, KeptFile, OnwardAnswer
 from bridge.domain.deliveries import Draft, Kind
 from bridge.domain.errors import StoreUnavailable
 from bridge.domain.reports import Origin
@@ -22,6 +22,7 @@ from bridge.ports import (
     AnswerState,
     Clock,
     FeedbackMeter,
+    FileReading,
     Gate,
     Log,
     Order,
@@ -81,6 +82,8 @@ class Answers:
         self._wake = asyncio.Event()
         # One a workspace: a slow one holds up its own, and files come one at a time.
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        # By answer and file, how often it was not there.
+        self._misses: dict[tuple[int, FileName], int] = {}
         self.policy = policy
 
     def wake(self) -> None:
@@ -263,17 +266,28 @@ class Answers:
             self._log.error("an answer's files can't be dealt with now", exc_info=error)
             await self._writer.submit(_save, self._set_aside(row))
 
+    def _may_come(self, row: AnswerRow, file: KeptFile, reading: FileReading | None) -> bool:
+        """Say whether a file may be had later: it can't be now, or isn't there, a few times."""
+        if reading is None:
+            return True
+        key = row.id, file.name
+        misses = self._misses.pop(key, 0) + 1
+        if reading.reply.status != 404 or misses >= MISSES_MAX:
+            return False
+        self._misses[key] = misses
+        return True
+
     async def _fetch(self, row: AnswerRow) -> None:
         """Fetch an answer's files, one after the other; each is noted once it is on disk."""
         for place, file in enumerate(row.files):
             if file.is_settled:
                 continue
-            reading = await self._fetcher.fetch(row.scope, file, TURN_S)
-            is_missing = reading is not None and reading.reply.status == 404
-            may_come = reading is None or (is_missing and row.tries + 1 < MISSES_MAX)
-            if may_come and not self._is_over(row):
-                await self._writer.submit(_save, self._later(row))
-                return
+            reading = None
+            if row.scope:
+                reading = await self._fetcher.fetch(row.scope, file, TURN_S)
+                if self._may_come(row, file, reading) and not self._is_over(row):
+                    await self._writer.submit(_save, self._later(row))
+                    return
             async with self._fetcher.lock:
                 kept = await self._fetcher.settle(file, reading)
                 files = (*row.files[:place], kept, *row.files[place + 1 :])
