@@ -188,6 +188,46 @@ class TestFromTheSecondSchema:
         assert "c-1" in {one.wanted.cuid for one in people.values()}
 
 
+THIRD_STORE = Path(__file__).parents[1] / "data" / "store_0003.sql"
+
+
+class TestFromTheThirdSchema:
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        made = tmp_path / "bridge.db"
+        with closing(sqlite3.connect(made)) as connection:
+            connection.executescript(THIRD_STORE.read_text(encoding="ascii"))
+        return made
+
+    def test_nothing_is_lost(self, path: Path, engine: Engine) -> None:
+        later = ("delivered", "sightings", "workspaces", "quarrels", "told")
+        before = contents(path, (*TABLES, *later))
+        assert all(before.values())
+        assert "given_up" in {row["state"] for row in before["outbox"]}
+        prepare(engine)
+        assert contents(path, (*TABLES, *later)) == before
+
+    def test_it_is_made_like_a_new_one(self, path: Path, engine: Engine, tmp_path: Path) -> None:
+        prepare(engine)
+        fresh = open_engine(f"sqlite:///{tmp_path / 'fresh.db'}")
+        prepare(fresh)
+        fresh.dispose()
+        assert columns_of(path) == columns_of(tmp_path / "fresh.db")
+
+    def test_answers_to_its_errands_find_their_calls(self, path: Path, engine: Engine) -> None:
+        prepare(engine)
+        with engine.begin() as connection:
+            tx = SqlTransaction(connection)
+            made = [
+                int(row["remote_id"])
+                for table in ("outbox", "delivered")
+                for row in contents(path, (table,))[table]
+                if row["kind"] == "new_errand" and row["remote_id"]
+            ]
+            found = {one.reference_id for one in tx.origins(made)}
+        assert found == {"done", "open"}
+
+
 class TestBesideTheDaemon:
     def test_a_store_that_is_ready_can_be_worked_with(self, engine: Engine) -> None:
         prepare(engine)
