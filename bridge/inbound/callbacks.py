@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import ipaddress
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -33,6 +34,8 @@ BODY_S_MAX: Final = 10.0
 # Who is refused is told of once in so long: strangers are not to fill the log.
 TOLD_EVERY_S: Final = 60.0
 TYPES: Final = ("application/vnd.api+json", "application/json")
+# Possessive (`*+`), so that it never turns back: linear for any body.
+_SAID: Final = re.compile(rb'"api_secret"\s*+:\s*+"((?:[^"\\]|\\.)*+)"', re.DOTALL)
 _CHALLENGE: Final = {"WWW-Authenticate": 'Secret realm="meta.api_secret"'}
 _TOO_FAR: Final = (
     "Callbacks from this address need a secret: set callbacks.secret, or name the address in"
@@ -58,14 +61,22 @@ class Caller:
         return hmac.compare_digest(_hash(offered), _hash(self.secret)) and bool(offered)
 
     def is_quoted_in(self, raw: bytes) -> bool:
-        """Say whether a body that can't be read holds the secret, as JSON writes it."""
-        return any(one in raw for one in self._spelled())
+        """Say whether a body that can't be read says the secret by its name, and no other.
+
+        Were it enough that the secret is somewhere in it, one body could try a million of them.
+        """
+        said = _SAID.findall(raw)
+        try:
+            offered = json.loads(b'"%b"' % said[0]) if len(said) == 1 else ""
+        except ValueError:
+            return False
+        return self.knows({"meta": {"api_secret": offered}})
 
     def without_secret(self, raw: bytes) -> bytes:
-        """Return a body that can't be read without the secret in it."""
+        """Return a body that can't be read without the secret, and any that goes by its name."""
         for one in self._spelled():
             raw = raw.replace(one, b"***")
-        return raw
+        return _SAID.sub(b'"api_secret":"***"', raw)
 
     def _spelled(self) -> list[bytes]:
         if not self.secret:

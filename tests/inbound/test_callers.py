@@ -77,3 +77,50 @@ def test_whoever_says_nothing_is_not_known(document: Any) -> None:
 
 def test_a_caller_does_not_show_the_secret() -> None:
     assert "123456" not in repr(Caller(secret="123456"))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"meta": {"api_secret": "ab/cd"}',
+        b'{"meta":{"api_secret":"ab\\/cd"}, NaN',
+        b'\xff{"meta": {"api_secret" : "\\u0061b/cd"}}',
+    ],
+)
+def test_a_body_that_cannot_be_read_says_the_secret_by_its_name(body: bytes) -> None:
+    caller = Caller(secret="ab/cd")
+    assert caller.is_quoted_in(body)
+    kept = caller.without_secret(body)
+    assert b"cd" not in kept
+    assert b"api_secret" in kept
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"ab/cd",
+        b'{"ab/cd": "ab/cd"',
+        b'{"api_secret": "ab/cd',
+        b'{"api_secret": "ab/cde"',
+        b'{"api_secret": ab/cd}',
+        b'{"api_secret": ["ab/cd"]',
+        b'{"api_secret": "ab/cx", "api_secret": "ab/cd"',
+        b'{"api_secret": "ab/cd", "api_secret": "ab/cd"',
+        b'{"api_secret": "\\x"',
+        b'{"api_secret": "\xff"',
+        b'{"api_secret": ""',
+    ],
+)
+def test_a_body_that_cannot_be_read_tries_no_more_than_one_secret(body: bytes) -> None:
+    assert not Caller(secret="ab/cd").is_quoted_in(body)
+    assert not Caller(secret="").is_quoted_in(body)
+
+
+def test_a_body_that_is_kept_holds_nobodys_secret() -> None:
+    assert b"kanarie" not in Caller().without_secret(b'{"meta": {"api_secret": "kanarie"}')
+
+
+def test_a_body_of_nothing_but_names_is_read_in_no_time() -> None:
+    for body in (b'"api_secret":"' * 500_000, b'"api_secret"' + b" " * 2**22, b'"' + b"\\" * 2**22):
+        assert not Caller(secret="x").is_quoted_in(body)
