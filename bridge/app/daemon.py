@@ -18,6 +18,7 @@ from bridge.cention.reading import CentionReader
 from bridge.domain.errors import StoreError, StoreUnavailable
 from bridge.domain.events import CallEvent
 from bridge.inbound import openapi
+from bridge.inbound.callbacks import CALLBACKS_PATH
 from bridge.inbound.events import EventsEndpoint
 from bridge.inbound.server import Door, Listener, admin_runner, door_runner
 from bridge.onward.sender import OnwardSender
@@ -39,7 +40,6 @@ from bridge.storage.schema import digest_key
 from bridge.storage.writer import SharedCommit
 from bridge.wire.exchange import Exchange, open_session
 
-CALLBACKS_PATH: Final = "/v1/cention/callbacks"
 FIGURES_EVERY_S: Final = 1.0
 # Counting a large backlog takes time; it may take this part of it at most.
 FIGURES_SHARE: Final = 0.05

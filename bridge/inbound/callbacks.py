@@ -28,6 +28,8 @@ from bridge.services.ingest import Taken
 
 # No phone system can have this name, by which what was refused is known again.
 SOURCE: Final = "cention:callbacks"
+CALLBACKS_PATH: Final = "/v1/cention/callbacks"
+CALLBACK: Final = "c3_callback_answer_errands"
 CALLBACK_BYTES_MAX: Final = 8 * 1024 * 1024
 BYTES_IN_HAND_MAX: Final = 32 * 1024 * 1024
 BODY_S_MAX: Final = 10.0

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from bridge import __version__
 from bridge.domain.events import EventDocument
+from bridge.inbound.callbacks import CALLBACK, CALLBACKS_PATH, TYPES
 from bridge.inbound.problems import MEDIA_TYPE as PROBLEM
 from bridge.inbound.shapes import Shape
 
@@ -29,9 +30,20 @@ _PROBLEMS: Final = {
     "503": "It can't be kept now; send it again after Retry-After seconds.",
 }
 
+_CALLBACK_PROBLEMS: Final = {
+    "400": "The body can't be read; it is kept in quarantine, if it has the secret.",
+    "401": "meta.api_secret is missing or wrong, or the address is not one that needs none.",
+    "408": "The body did not come in time.",
+    "409": "A callback with these ids and another answer is kept already.",
+    "413": "Too large: 8 MiB.",
+    "415": "Of a media type that is not taken.",
+    "422": "No callback about an answered errand; it is kept in quarantine.",
+    "503": "It can't be kept now; send it again after Retry-After seconds.",
+}
+
 
 def document() -> dict[str, Any]:
-    """Return the OpenAPI document of the address for events."""
+    """Return the OpenAPI document of the addresses for events and callbacks."""
     event = EventDocument.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas = event.pop("$defs", {})
     event["examples"] = [_EXAMPLE]
@@ -43,7 +55,10 @@ def document() -> dict[str, Any]:
             "version": __version__,
             "description": "Takes call events; 2xx means that they are on disk.",
         },
-        "paths": {"/v1/events": {"post": _post(one)}},
+        "paths": {
+            "/v1/events": {"post": _post(one)},
+            CALLBACKS_PATH: {"post": _callback()},
+        },
         "components": {
             "schemas": {**schemas, "Event": event, "Problem": _problem_schema()},
             "securitySchemes": {
@@ -86,6 +101,49 @@ def _post(one: dict[str, Any]) -> dict[str, Any]:
             **{
                 status: {"description": text, "content": {PROBLEM: problems}}
                 for status, text in _PROBLEMS.items()
+            },
+        },
+    }
+
+
+def _callback() -> dict[str, Any]:
+    """Describe what Cention posts; its own page says the rest."""
+    of_id = {"type": ["string", "integer"]}
+    schema = {
+        "type": "object",
+        "required": ["data", "included"],
+        "properties": {
+            "data": {
+                "type": "object",
+                "required": ["type", "id"],
+                "properties": {"type": {"const": CALLBACK}, "id": of_id},
+            },
+            "included": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["type", "id"],
+                    "properties": {"type": {"type": "string"}, "id": of_id},
+                },
+            },
+            "meta": {"type": "object", "properties": {"api_secret": {"type": "string"}}},
+        },
+    }
+    problems = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    return {
+        "summary": "Take a callback of Cention about an answered errand",
+        "operationId": "postCallback",
+        "security": [],
+        "requestBody": {
+            "required": True,
+            "content": {media_type: {"schema": schema} for media_type in TYPES},
+        },
+        "responses": {
+            "202": {"description": "Accepted."},
+            "200": {"description": "A duplicate: the same answer is kept already."},
+            **{
+                status: {"description": text, "content": {PROBLEM: problems}}
+                for status, text in _CALLBACK_PROBLEMS.items()
             },
         },
     }

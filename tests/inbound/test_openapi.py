@@ -1,6 +1,7 @@
 import json
 
 from bridge.domain.events import EventDocument
+from bridge.inbound.callbacks import CALLBACKS_PATH, TYPES
 from bridge.inbound.openapi import document
 from bridge.inbound.shapes import Shape
 
@@ -15,6 +16,12 @@ def test_it_describes_every_field_and_media_type_that_is_taken() -> None:
     assert event["properties"]["occurredAt"]["format"] == "date-time"
     content = made["paths"]["/v1/events"]["post"]["requestBody"]["content"]
     assert set(content) == {shape.value for shape in Shape}
+
+
+def test_it_describes_what_cention_posts() -> None:
+    made = document()["paths"][CALLBACKS_PATH]["post"]
+    assert set(made["requestBody"]["content"]) == set(TYPES)
+    assert {"200", "202", "401", "422"} <= set(made["responses"])
 
 
 def test_every_reference_in_it_leads_somewhere() -> None:
