@@ -128,6 +128,7 @@ def answer_policy(settings: Settings) -> AnswerPolicy:
         default_scope=settings.route_table().default.scope,
         scopes={one.workspace: one.scope for one in settings.route_table().all()},
         is_sent_on=settings.callbacks.forward_url is not None,
+        is_polled=settings.reports.enabled,
     )
 
 

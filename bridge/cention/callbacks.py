@@ -27,6 +27,7 @@ _ID: Final = re.compile(r"[0-9]{1,18}")
 _TEXT_ID_MAX: Final = 64
 _IN_LINK: Final = re.compile(r".*/(c3_[a-z_]+)/([0-9]{1,18})/?", re.DOTALL)
 _WORKSPACE: Final = re.compile(r".*/s/([A-Za-z0-9._-]{1,128})/capi/json/", re.DOTALL)
+_PORTS: Final = {"http": ":80", "https": ":443"}
 _RELATIONS: Final = {
     "attachments": FileType.ATTACHMENT,
     "embedded_archives": FileType.ARCHIVE,
@@ -185,7 +186,12 @@ def _link(resource: Mapping[str, Any]) -> str:
 def _is_own(parts: SplitResult, own_hosts: Collection[str]) -> bool:
     if not parts.scheme and not parts.netloc:
         return True  # a path alone
-    return parts.scheme in {"http", "https"} and parts.netloc.lower() in {"localhost", *own_hosts}
+    port = _PORTS.get(parts.scheme)
+    host = parts.netloc.lower()
+    if port is None or host == "localhost":
+        return port is not None
+    # The scheme's own port may be named, or not.
+    return host.removesuffix(port) in {one.removesuffix(port) for one in own_hosts}
 
 
 def _member(value: Any, name: str) -> Any:

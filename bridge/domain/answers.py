@@ -5,6 +5,7 @@ Source: the vendor's page "Cention Errand API", "Cention Callback API".
 
 from dataclasses import dataclass
 from enum import StrEnum
+from urllib.parse import quote
 
 
 class FileType(StrEnum):
@@ -61,7 +62,8 @@ class Answer:
         By its id alone a callback might be one of many of the same setting: the vendor's page
         doesn't say. So the ids of errand, answer and text belong to it.
         """
-        return "/".join((self.callback_id, str(self.errand_id), self.answer_id, self.response_id))
+        ids = (self.callback_id, str(self.errand_id), self.answer_id, self.response_id)
+        return "/".join(quote(one, safe="") for one in ids)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -113,8 +113,11 @@ class FeedbackTransaction(Protocol):
         """Return the calls of the errands with these message ids, whatever their ids."""
         ...
 
-    def is_unclear(self, before_us: int) -> bool:
-        """Say whether there is an errand, first sent before then, whose id may become known."""
+    def is_unclear(self, before_us: int, *, with_unnamed: bool) -> bool:
+        """Say whether there is an errand, first sent before then, whose id may become known.
+
+        `with_unnamed` counts those that were answered without one, and may be named by a poll.
+        """
         ...
 
     def unnamed(self, scope: str) -> list[Parcel]:

@@ -29,13 +29,15 @@ from bridge.ports import (
     Transaction,
     Writer,
 )
-from bridge.services.fetching import FileFetcher
+from bridge.services.fetching import UNAVAILABLE, FileFetcher
 
 GATE: Final = Gate(route=ONWARD_ROUTE, kind=Kind.ANSWER)
 BACK_OFF_MAX_S: Final = 60
 MATCHED_AT_ONCE: Final = 100
 # How often a file that isn't there is asked for: it may be there in a moment.
 MISSES_MAX: Final = 3
+# How long an answer waits for a poll to name its errand.
+NAMING_US: Final = 120 * SECOND_US
 # For so long a file waits for its turn before others are let through.
 TURN_S: Final = 60.0
 POLL_S: Final = 5.0
@@ -50,12 +52,13 @@ class AnswerPolicy:
     """What a site has decided about answers.
 
     `scopes` are the workspaces by name, of which the default's is `default_scope`; `is_sent_on`
-    says whether answers go anywhere.
+    says whether answers go anywhere, `is_polled` whether reports are read.
     """
 
     default_scope: str
     scopes: Mapping[str, str] = field(default_factory=dict)
     is_sent_on: bool = False
+    is_polled: bool = False
 
 
 class Answers:
@@ -153,7 +156,7 @@ class Answers:
                 raise after
             if isinstance(after, Exception):
                 self._log.error("an answer can't be matched", exc_info=after)
-                await self._writer.submit(_save, self._set_aside(row))
+                await self._set_aside(row)
             elif after.state is not AnswerState.NEW:
                 self._meter.matched(is_ours=bool(after.reference_id))
                 self._tell(after)
@@ -177,7 +180,7 @@ class Answers:
         after = []
         for row in rows:
             origin = self._origin(tx, row.answer)
-            if origin is None and not self._is_over(row) and tx.is_unclear(row.received_us):
+            if origin is None and self._may_be_known_later(tx, row):
                 after.append(self._later(row))
                 continue
             matched = replace(
@@ -193,6 +196,12 @@ class Answers:
                 )
             after.append(matched)
         return self._keep_on(tx, after)
+
+    def _may_be_known_later(self, tx: Transaction, row: AnswerRow) -> bool:
+        if self._is_over(row):
+            return False
+        is_fresh = self._clock.now_us() < row.received_us + NAMING_US
+        return tx.is_unclear(row.received_us, with_unnamed=self.policy.is_polled and is_fresh)
 
     def _scope(self, answer: Answer) -> str:
         """Return the workspace of an answer that is of no known call; empty where it isn't sure.
@@ -224,12 +233,16 @@ class Answers:
     def _is_over(self, row: AnswerRow) -> bool:
         return self._clock.now_us() >= row.give_up_us
 
-    def _set_aside(self, row: AnswerRow) -> AnswerRow:
-        """Return an answer that can't be dealt with: later, or, after an hour, no more."""
+    async def _set_aside(self, row: AnswerRow) -> None:
+        """Deal with an answer that can't be dealt with: later, or else with what there is of it."""
         if not self._is_over(row):
-            return self._later(row)
-        now_us = self._clock.now_us()
-        return replace(row, state=AnswerState.DONE, due_us=None, done_us=now_us)
+            await self._writer.submit(_save, self._later(row))
+            return
+        files = tuple(
+            one if one.is_settled else replace(one, error=UNAVAILABLE) for one in row.files
+        )
+        bare = replace(row, state=AnswerState.MATCHED, files=files)
+        self._tell(await self._writer.submit(self._keep_on, bare))
 
     def _later(self, row: AnswerRow) -> AnswerRow:
         wait_s = min(BACK_OFF_MAX_S, 2 ** min(row.tries, 10))
@@ -264,7 +277,7 @@ class Answers:
             await self._clock.sleep(DISK_RETRY_S)
         except Exception as error:  # noqa: BLE001 - the others are not to wait for it
             self._log.error("an answer's files can't be dealt with now", exc_info=error)
-            await self._writer.submit(_save, self._set_aside(row))
+            await self._set_aside(row)
 
     def _may_come(self, row: AnswerRow, file: KeptFile, reading: FileReading | None) -> bool:
         """Say whether a file may be had later: it can't be now, or isn't there, a few times."""

@@ -114,16 +114,19 @@ class LookupsTransaction:
             )
             self._connection.execute(delete(table).where(*are_these, table.c.state == _OPEN))
 
-    def is_unclear(self, before_us: int) -> bool:
+    def is_unclear(self, before_us: int, *, with_unnamed: bool) -> bool:
         """Say whether there is an errand, first sent before then, whose id may become known."""
         outbox = tables.outbox.c
         makes_errand = outbox.kind.in_([kind for kind in Kind if kind.makes_errand])
+        unclear = [(tables.IS_UNCLEAR, makes_errand)]
+        if with_unnamed:
+            unclear.append((tables.IS_UNNAMED, makes_errand))
         return any(
             self._connection.execute(
                 select(outbox.id).where(*conditions, outbox.first_us < before_us).limit(1)
             ).scalar()
             is not None
-            for conditions in ((tables.IS_UNCLEAR, makes_errand), (tables.IS_UNNAMED,))
+            for conditions in unclear
         )
 
     def name_errands(self, ids: Mapping[int, int]) -> None:

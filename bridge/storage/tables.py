@@ -250,7 +250,7 @@ answers: Final = Table(
     "answers",
     metadata,
     Column("id", _RowId, primary_key=True),
-    Column("key", String(256), nullable=False, unique=True),
+    Column("key", String(640), nullable=False, unique=True),
     Column("digest", LargeBinary, nullable=False),
     Column("errand_id", BigInteger, nullable=False),
     Column("callback_id", String(64), nullable=False),

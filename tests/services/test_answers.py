@@ -278,3 +278,35 @@ async def test_what_a_crash_left_that_no_answer_names_is_removed(tmp_path: Path)
         await bench.files.keep(b"left behind")
         await bench.fetcher.sweep(with_strays=True)
         assert list(bench.files.kept.values()) == [f"{DEMO} 1".encode()]
+
+
+async def test_an_errand_without_an_id_is_waited_for_only_where_it_may_get_one(
+    tmp_path: Path,
+) -> None:
+    async with answer_bench(tmp_path) as bench:
+        bench.made(33)
+        bench.do(lambda connection: connection.exec_driver_sql("UPDATE outbox SET remote_id = ''"))
+        await bench.take(answer(34, answer_id="1"))
+        await bench.turn()
+        assert len(bench.sent_on()) == 1
+        bench.answers.policy = replace(bench.answers.policy, is_polled=True)
+        await bench.take(answer(35, answer_id="2"))
+        await bench.turn(60)
+        assert len(bench.sent_on()) == 1
+        await bench.turn(120)
+        assert len(bench.sent_on()) == 2
+
+
+async def test_what_goes_wrong_for_an_hour_is_sent_on_with_what_there_is(tmp_path: Path) -> None:
+    async with answer_bench(tmp_path) as bench:
+
+        def stumble(_file_id: int) -> None:
+            raise RuntimeError("a fault of the bridge's own")
+
+        bench.files.on_file = stumble
+        await bench.take(answer(33, 1))
+        await bench.turn(3500, step_s=50)
+        assert bench.sent_on() == []
+        await bench.turn(200, step_s=50)
+        assert len(bench.sent_on()) == 1
+        assert bench.rows("SELECT error FROM answer_files") == [("unavailable",)]

@@ -19,7 +19,15 @@ class SimFeedback:
     def add_answers(self, _arrived: Sequence[ArrivedAnswer]) -> None:
         raise NotSimulated
 
-    def due_answers(self, _now_us: int, _state: AnswerState, _limit: int) -> list[AnswerRow]:
+    def due_answers(
+        self, _now_us: int, _state: AnswerState, _limit: int, _scope: str = ""
+    ) -> list[AnswerRow]:
+        raise NotSimulated
+
+    def answer_scopes(self) -> list[str]:
+        raise NotSimulated
+
+    def silent_answers(self, _ids: Collection[int]) -> set[int]:
         raise NotSimulated
 
     def next_answer_us(self) -> int | None:
@@ -43,7 +51,7 @@ class SimFeedback:
     def origins_of(self, _markers: Collection[str]) -> list[Origin]:
         raise NotSimulated
 
-    def is_unclear(self) -> bool:
+    def is_unclear(self, _before_us: int, *, _with_unnamed: bool) -> bool:
         raise NotSimulated
 
     def unnamed(self, _scope: str) -> list[Parcel]:
@@ -59,6 +67,9 @@ class SimFeedback:
         raise NotSimulated
 
     def save_followed(self, _errands: Sequence[Followed]) -> None:
+        raise NotSimulated
+
+    def put_off(self, _scope: str, _until_us: Mapping[int, int]) -> None:
         raise NotSimulated
 
     def kept_ratings(self, _scope: str, _rating_ids: Collection[int]) -> set[int]:

@@ -25,7 +25,7 @@ def _make_answers() -> None:
     op.create_table(
         "answers",
         sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("key", sa.String(length=256), nullable=False),
+        sa.Column("key", sa.String(length=640), nullable=False),
         sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.Column("errand_id", sa.BigInteger(), nullable=False),
         sa.Column("callback_id", sa.String(length=64), nullable=False),
