@@ -51,7 +51,7 @@ class SimFeedback:
     def origins_of(self, _markers: Collection[str]) -> list[Origin]:
         raise NotSimulated
 
-    def is_unclear(self, _before_us: int, *, _with_unnamed: bool) -> bool:
+    def is_unclear(self, _before_us: int, *, with_unnamed: bool) -> bool:  # noqa: ARG002 - the port's own name
         raise NotSimulated
 
     def unnamed(self, _scope: str) -> list[Parcel]:
