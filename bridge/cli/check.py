@@ -73,7 +73,7 @@ def check(
                 "problems": [],
                 **played,
                 "routes": [_as_json(route, tokens.get(route.name)) for route in routes],
-                "recommendations": [*recommendations(routes), *unreachable(settings)],
+                "recommendations": _advice(settings, routes),
                 "notices": settings.notices(),
             }
         )
@@ -96,6 +96,16 @@ def recommendations(routes: Iterable[Route]) -> list[str]:
         lines.append(
             f"route {route.name}: ends of errands that no event names an agent for "
             f"need a default agent; {remedy}"
+        )
+    return lines
+
+
+def _advice(settings: Settings, routes: Sequence[Route]) -> list[str]:
+    lines = [*recommendations(routes), *unreachable(settings)]
+    if settings.callbacks.forward_url and settings.callbacks.secret is None:
+        lines.append(
+            "callbacks.secret: answers are sent on, and who calls back is told by the address"
+            " alone; set it to the Secret Key of Cention's callback settings"
         )
     return lines
 
@@ -144,7 +154,7 @@ def _print_table(
         # As Text, because what a site writes may look like rich's markup.
         table.add_row(*(Text(cell) for cell in cells))
     console.print(table)
-    for line in (*recommendations(routes), *unreachable(settings), *settings.notices()):
+    for line in (*_advice(settings, routes), *settings.notices()):
         typer.echo(line)
     typer.echo("The settings are right.")
 

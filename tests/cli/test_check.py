@@ -78,6 +78,16 @@ def test_a_default_agent_is_recommended_where_there_is_none(config: Path) -> Non
     assert [line.partition(":")[0] for line in advice] == ["route support", "route default"]
 
 
+def test_a_secret_for_callbacks_is_recommended_where_answers_go_on(config: Path) -> None:
+    assert "callbacks.secret" not in run("--config", config).stdout
+    text = config.read_text().replace(
+        'secret = "callback-secret"',
+        'forward_url = "https://crm.example/hook"\nforward_secret = "whsec_c2VjcmV0"',
+    )
+    config.write_text(text)
+    assert "callbacks.secret: answers are sent on" in run("--config", config).stdout
+
+
 def test_what_is_not_acted_on_yet_is_said(config: Path) -> None:
     assert "oneview: set and checked, but " in run("--config", config).stdout
 
