@@ -60,7 +60,7 @@ def sandbox(  # noqa: PLR0913 - each is an option
 
     Example: aventa-bridge sandbox --port 8085 --requests-per-minute 60
 
-    Example: aventa-bridge sandbox --callback-url http://127.0.0.1:8080/v1/cention/callbacks --sla-delay 5
+    Example: aventa-bridge sandbox --callback-url http://127.0.0.1:8080/v1/cention/callbacks
     """
     # Here and not above, since `run` has no use for them and imports are memory.
     from random import Random  # noqa: PLC0415
