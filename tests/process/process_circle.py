@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from process_client import AGENT, Client, event, new_number, new_reference
-from process_daemon import Daemon, bare_environment, minimal_settings
+from process_daemon import Daemon, bare_environment, minimal_settings, put_store
 from process_receiver import SECRET, Receiver
 from process_upstream import DEADLINE_S, eventually
 from sqlalchemy import Connection
@@ -107,6 +107,7 @@ class Circle:
 @contextlib.contextmanager
 def open_circle(folder: Path, *, is_started: bool = True, **settings: str) -> Iterator[Circle]:
     """Give a centre that takes callbacks, sends answers on, and polls reports every second."""
+    put_store(folder)
     options = SandboxOptions(requests_per_minute=1_000_000, sla_delay_seconds=0.0)
     with (
         Receiver.running() as receiver,

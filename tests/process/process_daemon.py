@@ -9,7 +9,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final, Self
 
 from process_client import Client, Reply
@@ -17,7 +19,8 @@ from process_upstream import DEADLINE_S, Upstream, eventually
 from prometheus_client.parser import text_string_to_metric_families
 
 from bridge.storage import queries, refusals
-from bridge.storage.engine import open_reader
+from bridge.storage.engine import open_engine, open_reader
+from bridge.storage.schema import prepare
 
 RUN: Final = (sys.executable, "-m", "bridge", "run")
 TOKEN: Final = "test-token"
@@ -253,6 +256,24 @@ class Site:
         self.daemon.drain()
 
 
+@cache
+def _empty_store() -> bytes:
+    """Return a store's file as a daemon makes it: making one takes longer than copying it."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "bridge.db"
+        engine = open_engine(f"sqlite:///{path}")
+        prepare(engine)
+        engine.dispose()
+        return path.read_bytes()
+
+
+def put_store(folder: Path) -> None:
+    """Put an empty store where a daemon will look for one, unless there is one."""
+    path = folder / "bridge.db"
+    if not path.exists():
+        path.write_bytes(_empty_store())
+
+
 @contextlib.contextmanager
 def running_site(
     folder: Path,
@@ -265,13 +286,14 @@ def running_site(
     """Give a site with the six settings that are enough, and these.
 
     Args:
-        folder: for the store.
+        folder: for the store, which is there already.
         arguments: of `run`.
         without: settings that are left out.
         is_open: whether the upstream takes connections.
         is_started: whether the daemon is.
         settings: further environment variables, without `BRIDGE_`.
     """
+    put_store(folder)
     upstream = Upstream()
     if is_open:
         upstream.open()

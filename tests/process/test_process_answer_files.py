@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -131,18 +132,19 @@ def test_a_duplicates_foreign_links_are_counted_once(circle: Circle) -> None:
     assert foreign_links(circle) == 1
 
 
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed_and_the_file_is_given_up(
-    circle: Circle, cention: Upstream, traps: tuple[Trap, Trap], status: int
+    circle: Circle, cention: Upstream, traps: tuple[Trap, Trap]
 ) -> None:
-    place = f"http://127.0.0.1:{traps[0].port}{path_of('501')}"
-    cention.answer_next("501", Answer(status=status, headers={"Location": place}))
-    document = callback(files=["501"])
+    statuses = {"501": 301, "502": 302, "503": 303, "504": 307, "505": 308}
+    for file_id, status in statuses.items():
+        place = f"http://127.0.0.1:{traps[0].port}{path_of(file_id)}"
+        cention.answer_next(file_id, Answer(status=status, headers={"Location": place}))
+    document = callback(files=list(statuses))
     accept(circle, document)
-    [file] = files_of(circle, document)
-    assert (file["id"], file["error"]) == ("501", "redirected")
-    assert file["sha256"] is None
-    assert (traps[0].connections, fetched(cention)) == (0, [path_of("501")])
+    files = files_of(circle, document)
+    assert {one["id"]: one["error"] for one in files} == dict.fromkeys(statuses, "redirected")
+    assert {one["sha256"] for one in files} == {None}
+    assert (traps[0].connections, fetched(cention)) == (0, [path_of(one) for one in statuses])
 
 
 def test_a_file_is_asked_for_with_the_token_and_the_vendors_media_type(
@@ -175,21 +177,23 @@ GIVEN_UP: dict[str, tuple[Answer, str]] = {
 }
 
 
-@pytest.mark.parametrize(
-    ("answer", "error"), [pytest.param(*told, id=name) for name, told in GIVEN_UP.items()]
-)
 def test_a_file_that_will_not_be_had_is_given_up_and_the_others_arrive(
-    circle: Circle, cention: Upstream, answer: Answer, error: str
+    circle: Circle, cention: Upstream
 ) -> None:
-    cention.answer_next("501", answer)
-    cention.answer_next("502", Answer(body=file_document(CONTENT)))
-    document = callback(files=["501", "502"])
+    ids = [str(501 + place) for place in range(len(GIVEN_UP))]
+    for file_id, (answer, _) in zip(ids, GIVEN_UP.values(), strict=True):
+        cention.answer_next(file_id, answer)
+    cention.answer_next("601", Answer(body=file_document(CONTENT)))
+    document = callback(files=[*ids, "601"])
     accept(circle, document)
-    first, second = files_of(circle, document)
-    assert (first["error"], first["sha256"], first["size"]) == (error, None, None)
-    assert (second.get("error"), second["sha256"]) == (None, DIGEST)
-    assert (outcome(circle, error), outcome(circle, "kept")) == (1, 1)
-    assert len(fetched(cention)) == 2
+    *given_up, last = files_of(circle, document)
+    errors = [error for _, error in GIVEN_UP.values()]
+    assert [one["error"] for one in given_up] == errors
+    assert {(one["sha256"], one["size"]) for one in given_up} == {(None, None)}
+    assert (last.get("error"), last["sha256"]) == (None, DIGEST)
+    assert outcome(circle, "kept") == 1
+    assert {one: outcome(circle, one) for one in errors} == Counter(errors)
+    assert len(fetched(cention)) == len(GIVEN_UP) + 1
 
 
 def test_a_file_that_is_not_there_is_given_up_and_the_others_arrive(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from process_client import AGENT, Client, event, new_number, new_reference
-from process_daemon import Daemon, minimal_settings
+from process_daemon import Daemon, minimal_settings, put_store
 from process_upstream import eventually
 
 from bridge.sandbox.cention import SandboxOptions, create_app
@@ -59,6 +59,7 @@ class Centre:
 
 @contextmanager
 def open_centre(folder: Path, **settings: str) -> Iterator[Centre]:
+    put_store(folder)
     app = create_app(SandboxOptions(requests_per_minute=1_000_000))
     with BackgroundServer(app, listen(0)) as sandbox:
         given = minimal_settings(sandbox.url, folder)

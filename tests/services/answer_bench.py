@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import HandClock, QuietLog
-from report_bench import FeedbackCounts, FreeTurns
+from report_bench import FeedbackCounts, FreeTurns, put_store
 from sqlalchemy import Connection, Engine, text
 
 from bridge.domain.answers import Answer, FileName, FileType
@@ -19,7 +19,7 @@ from bridge.services.answers import AnswerPolicy, Answers
 from bridge.services.fetching import FileFetcher
 from bridge.services.ingest import Taken
 from bridge.storage.engine import open_engine
-from bridge.storage.schema import digest_key, prepare
+from bridge.storage.schema import digest_key
 from bridge.storage.transaction import SqlTransaction
 from bridge.storage.writer import SharedCommit
 
@@ -165,7 +165,7 @@ class AnswerBench:
     async def turn(self, seconds: float = 0.0, step_s: float = 1.0) -> None:
         """Let time pass in steps, with everything that is due done at each."""
         while True:
-            for _ in range(6):
+            for _ in range(3):
                 await self.answers._round()  # noqa: SLF001 - what `run` does at each turn
                 while self.answers._tasks:  # noqa: SLF001 - as above
                     await self.writer.submit(_nothing, None)
@@ -188,8 +188,8 @@ def _nothing(_tx: object, items: Any) -> list[None]:
 @asynccontextmanager
 async def answer_bench(folder: Path) -> AsyncIterator[AnswerBench]:
     """Open a store in this folder, with who deals with answers on it."""
+    put_store(folder)
     engine = open_engine(f"sqlite:///{folder / 'bridge.db'}")
-    prepare(engine)
     made = AnswerBench(engine)
     made.writer.start()
     made.clock.advance(1.0)

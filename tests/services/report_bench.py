@@ -323,7 +323,8 @@ def _empty() -> bytes:
         return path.read_bytes()
 
 
-def _put_store(folder: Path) -> None:
+def put_store(folder: Path) -> None:
+    """Put an empty store into a folder."""
     folder.mkdir(exist_ok=True)
     (folder / "bridge.db").write_bytes(_empty())
 
@@ -331,7 +332,7 @@ def _put_store(folder: Path) -> None:
 @asynccontextmanager
 async def report_bench(folder: Path) -> AsyncIterator[ReportBench]:
     """Open a store in this folder, and a Cention beside it."""
-    _put_store(folder)
+    put_store(folder)
     engine = open_engine(f"sqlite:///{folder / 'bridge.db'}")
     made = ReportBench(engine)
     made.writer.start()
