@@ -13,11 +13,6 @@ pytestmark = pytest.mark.process
 
 # What takes something off a list; all other points are tried in tests/services.
 KINDS = ("c3_errand_reports", "c3_facebook_ratings")
-# The request is on its way when the daemon is killed: not yet done, or done and not answered.
-DEEDS: dict[str, dict[str, object]] = {
-    "before": {"delay_seconds": 60},
-    "after": {"drop_answer": True},
-}
 
 
 def asked(circle: Circle, kind: str) -> int:
@@ -38,15 +33,13 @@ def is_known(circle: Circle, errand_id: str, rating_id: str) -> bool:
     return any(one["is_done"] for one in found) and rating_id in rated
 
 
-@pytest.mark.parametrize("deed", list(DEEDS))
-def test_killed_while_it_polls_it_loses_neither_report_nor_rating(
-    tmp_path: Path, deed: str
-) -> None:
+def test_killed_while_it_polls_it_loses_neither_report_nor_rating(tmp_path: Path) -> None:
     with open_circle(tmp_path) as circle:
         for kind in KINDS:
             _, errand_id = circle.call()
             before = asked(circle, kind)
-            circle.page("faults", [DEEDS[deed] | {"kinds": [kind]}])
+            # It is done, and not answered, when the daemon is killed.
+            circle.page("faults", [{"kinds": [kind], "drop_answer": True}])
             circle.answer(errand_id)
             rating_id = circle.page("ratings", {"rating": 4})["id"]
             eventually(partial(was_asked_since, circle, kind, before))
@@ -79,14 +72,9 @@ def test_ratings_are_counted_by_stars_with_their_mean(tmp_path: Path) -> None:
         assert "Jessica" not in shown
 
 
-def test_a_report_that_is_not_read_is_said_to_be_unknown(tmp_path: Path) -> None:
-    with open_circle(tmp_path) as circle:
-        result = circle.shell("reports", "show", "511099")
-        assert (result.returncode, result.stdout) == (1, "")
-        assert result.stderr == "511099: nothing is reported of this\n"
-
-
-def test_html_in_a_report_is_shown_as_text(tmp_path: Path) -> None:
+def test_reports_are_shown_as_text_and_what_is_not_reported_is_unknown(
+    tmp_path: Path,
+) -> None:
     with open_circle(tmp_path) as circle:
         reference, errand_id = circle.call()
         body = '<b>Dear</b> <img src="https://evil.example/x"> Ada &amp; co'
@@ -104,3 +92,6 @@ def test_html_in_a_report_is_shown_as_text(tmp_path: Path) -> None:
         assert "<" not in shown
         hidden = circle.shell("reports", "show", errand_id).stdout
         assert "Ada" not in hidden
+        unknown = circle.shell("reports", "show", "42")
+        assert (unknown.returncode, unknown.stdout) == (1, "")
+        assert unknown.stderr == "42: nothing is reported of this\n"

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from bench import HandClock, QuietLog
-from report_bench import FeedbackCounts, FreeTurns, put_store
+from bench import HandClock, QuietLog, put_store
+from report_bench import FeedbackCounts, FreeTurns
 from sqlalchemy import Connection, Engine, text
 
 from bridge.domain.answers import Answer, FileName, FileType

@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from hand_cention import HandCention
@@ -315,6 +317,25 @@ def _nothing(_tx: object, items: Any) -> list[None]:
     return [None] * len(items)
 
 
+@cache
+def _empty() -> bytes:
+    """Return a store's file as a daemon makes it: making one takes longer than copying it."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "bridge.db"
+        engine = open_engine(f"sqlite:///{path}")
+        prepare(engine)
+        engine.dispose()
+        return path.read_bytes()
+
+
+def put_store(folder: Path) -> None:
+    """Put an empty store into a folder, unless there is one."""
+    folder.mkdir(exist_ok=True)
+    path = folder / "bridge.db"
+    if not path.exists():
+        path.write_bytes(_empty())
+
+
 @asynccontextmanager
 async def bench(
     folder: Path,
@@ -324,6 +345,7 @@ async def bench(
     sender: Callable[[Bench], Sender] | None = None,
 ) -> AsyncIterator[Bench]:
     """Open a store in this folder, with all services on it; the pace lets everything through."""
+    put_store(folder)
     engine = open_engine(f"sqlite:///{folder / 'bridge.db'}")
     prepare(engine)
     made = Bench(engine, per_minute, policy or DispatchPolicy(), sender)

@@ -4,12 +4,10 @@ import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from bench import START_US, HandClock, QuietLog
+from bench import START_US, HandClock, QuietLog, put_store
 from sqlalchemy import Engine, text
 
 from bridge.domain.deliveries import Draft, Kind, NewErrand, State
@@ -29,7 +27,6 @@ from bridge.services.looking import Looker
 from bridge.services.reading import WorkspaceReader
 from bridge.services.reports import ReportPoller
 from bridge.storage.engine import open_engine
-from bridge.storage.schema import prepare
 from bridge.storage.transaction import SqlTransaction
 from bridge.storage.writer import SharedCommit
 
@@ -310,23 +307,6 @@ class ReportBench:
 
 
 Work = Callable[[ReportBench], Awaitable[None]]
-
-
-@cache
-def _empty() -> bytes:
-    """Return a store's file as a daemon makes it: making one takes longer than copying it."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "bridge.db"
-        engine = open_engine(f"sqlite:///{path}")
-        prepare(engine)
-        engine.dispose()
-        return path.read_bytes()
-
-
-def put_store(folder: Path) -> None:
-    """Put an empty store into a folder."""
-    folder.mkdir(exist_ok=True)
-    (folder / "bridge.db").write_bytes(_empty())
 
 
 @asynccontextmanager

@@ -1,6 +1,5 @@
 """A process that is killed while it polls loses no report, wherever it is killed."""
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,7 +71,6 @@ async def killed_at(folder: Path, point: int, again_at: Callable[[int], int | No
             with pytest.raises((Killed, BaseExceptionGroup)):
                 await bench.poll()
             bench.restart()
-            await asyncio.sleep(0)
         await bench.poll(times=5)
         await check(bench)
 

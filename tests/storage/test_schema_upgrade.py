@@ -60,6 +60,14 @@ def columns_of(path: Path) -> set[Any]:
     return found
 
 
+def columns_of_a_new_one(folder: Path) -> set[Any]:
+    """Make a new store, and return its columns and indexes."""
+    fresh = open_engine(f"sqlite:///{folder / 'fresh.db'}")
+    prepare(fresh)
+    fresh.dispose()
+    return columns_of(folder / "fresh.db")
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     made = tmp_path / "bridge.db"
@@ -173,10 +181,7 @@ class TestFromTheSecondSchema:
 
     def test_it_is_made_like_a_new_one(self, path: Path, engine: Engine, tmp_path: Path) -> None:
         prepare(engine)
-        fresh = open_engine(f"sqlite:///{tmp_path / 'fresh.db'}")
-        prepare(fresh)
-        fresh.dispose()
-        assert columns_of(path) == columns_of(tmp_path / "fresh.db")
+        assert columns_of(path) == columns_of_a_new_one(tmp_path)
 
     def test_what_it_knew_of_calls_and_people_is_read(self, path: Path, engine: Engine) -> None:
         keys = [("aventa", row["reference_id"]) for row in contents(path)["calls"]]
@@ -209,10 +214,7 @@ class TestFromTheThirdSchema:
 
     def test_it_is_made_like_a_new_one(self, path: Path, engine: Engine, tmp_path: Path) -> None:
         prepare(engine)
-        fresh = open_engine(f"sqlite:///{tmp_path / 'fresh.db'}")
-        prepare(fresh)
-        fresh.dispose()
-        assert columns_of(path) == columns_of(tmp_path / "fresh.db")
+        assert columns_of(path) == columns_of_a_new_one(tmp_path)
 
     def test_answers_to_its_errands_find_their_calls(self, path: Path, engine: Engine) -> None:
         prepare(engine)
