@@ -6,7 +6,8 @@ from pathlib import Path
 from bridge.app import wiring
 from bridge.cention.reading import CentionReader
 from bridge.inbound.callbacks import CallbacksEndpoint
-from bridge.ports import Clock, FeedbackMeter, Log, Writer
+from bridge.ops.feedback_metrics import FeedbackMetrics
+from bridge.ports import Clock, Log, Writer
 from bridge.services.answer_intake import AnswerIntake
 from bridge.services.answers import Answers
 from bridge.services.dispatch import Dispatcher
@@ -37,7 +38,7 @@ class WayBack:
         store: Kept,
         clock: Clock,
         log: Log,
-        meter: FeedbackMeter,
+        meter: FeedbackMetrics,
         reader: CentionReader,
         dispatcher: Dispatcher,
     ) -> None:

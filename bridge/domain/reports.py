@@ -11,6 +11,8 @@ from bridge.domain.units import SECOND_US
 
 # Cention works the SLA out every minute; one that stays away is looked for less and less often.
 LOOK_AGAIN_MAX_US: Final = 3600 * SECOND_US
+# What `Sla.expiry` says, in words.
+EXPIRIES: Final = ("none", "warning", "expired")
 LOOKS_MAX: Final = 30
 # For how long at least an errand that stays on the list of others is not read again.
 REREAD_MIN_US: Final = 300 * SECOND_US

@@ -9,7 +9,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from bridge.domain.masking import mask_numbers
-from bridge.domain.reports import Sla
+from bridge.domain.reports import EXPIRIES, Sla
 
 PAIRS_MAX: Final = 200
 TAGS_MAX: Final = 100
@@ -18,7 +18,6 @@ _LABEL_CHARS_MAX: Final = 64
 _HOUR: Final = 3600.0
 _DAY: Final = 24 * _HOUR
 _WORK: Final = (15, 60, 180, 300, 600, 1800, _HOUR, 2 * _HOUR, 4 * _HOUR, 8 * _HOUR, _DAY, 3 * _DAY)
-_EXPIRIES: Final = ("none", "warning", "expired")
 
 
 class FeedbackMetrics:
@@ -106,7 +105,7 @@ class FeedbackMetrics:
         self._handling.labels(*pair).observe(sla.handling_s)
         self._response.labels(*pair).observe(sla.response_s)
         self._sla.labels(*pair, "within" if sla.is_within else "outside").inc()
-        self._expiry.labels(*pair, _EXPIRIES[sla.expiry]).inc()
+        self._expiry.labels(*pair, EXPIRIES[sla.expiry]).inc()
 
     def tag(self, tag: str) -> None:
         """Count an errand that has a tag."""

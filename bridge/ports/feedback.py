@@ -184,14 +184,6 @@ class FileStore(Protocol):
 class FeedbackMeter(Protocol):
     """What is counted and measured of what comes back."""
 
-    def callback(self, outcome: str) -> None:
-        """Count a callback: accepted, duplicate, conflict, rejected or unauthorised."""
-        ...
-
-    def foreign_links(self, count: int) -> None:
-        """Count links that name another host than Cention's own."""
-        ...
-
     def file(self, outcome: str) -> None:
         """Count what came of fetching a file: kept, or why it was given up."""
         ...

@@ -2,20 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, select, true
 
 from bridge.domain.answers import Answer
 from bridge.domain.hypertext import without_tags
-from bridge.domain.reports import Rating
+from bridge.domain.reports import EXPIRIES, Rating
 from bridge.domain.units import SECOND_US
 from bridge.storage import tables
 from bridge.storage.answers import kept_file
 from bridge.storage.codecs import decode
 from bridge.storage.following import followed_errand
-
-EXPIRIES: Final = ("none", "warning", "expired")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
