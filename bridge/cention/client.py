@@ -2,10 +2,11 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from msgspec.structs import replace
 
 from bridge.cention.documents import MEDIA_TYPE, TYPES, render
 from bridge.domain.answers import OnwardAnswer

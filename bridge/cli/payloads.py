@@ -5,12 +5,12 @@ Files stand in it as their size only, and keep their content unless that is repl
 
 import base64
 import binascii
+import re
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any, Final
 
+import msgspec
 import orjson
-from pydantic import ValidationError
 
 from bridge.cli.common import file_size
 from bridge.domain.answers import OnwardAnswer
@@ -21,6 +21,17 @@ from bridge.inbound.strict_json import StrictJsonError, loads
 from bridge.storage.codecs import decode, encode
 
 _UNREADABLE: Final = "what is kept can't be read; the release that kept it could"
+_MISSING: Final = re.compile(r"Object missing required field `([^`]*)`")
+_EXPECTED: Final = re.compile(r"Expected `([^`]*)`")
+_STEP: Final = re.compile(r"\.([^.\[]+)|\[([^\]]*)\]")
+_KINDS: Final = {
+    "str": "a string",
+    "int": "an integer",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "an array",
+    "object": "an object",
+}
 _NO_FILE: Final = "must be base64, or as it was shown to stay as it is"
 
 
@@ -64,24 +75,29 @@ def from_text(kind: Kind, text: bytes, before: bytes) -> bytes:
     of = PAYLOADS[kind]
     try:
         old = decode(of, before)
-    except ValidationError:
+    except ValueError:
         raise InvalidEdit([Issue("", _UNREADABLE)]) from None
     try:
         after = decode(of, orjson.dumps(document))
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-        raise InvalidEdit([_issue(one) for one in found]) from None
-    issues = [Issue(one, "is no field of it") for one in _unknown(document, asdict(after))]
+    except msgspec.ValidationError as error:
+        raise InvalidEdit([_issue(str(error))]) from None
+    issues = [Issue(one, "is no field of it") for one in _unknown(document, after)]
     issues += _identity(after, old)
     if issues:
         raise InvalidEdit(issues)
     return encode(after)
 
 
-def _issue(error: Any) -> Issue:
-    parts = (str(part).replace("~", "~0").replace("/", "~1") for part in error["loc"])
-    said = "is required" if error["type"] == "missing" else error["msg"].lower()
-    return Issue("".join(f"/{part}" for part in parts), said)
+def _issue(said: str) -> Issue:
+    """Return msgspec's words as a pointer (RFC 6901) and what is wrong there."""
+    what, _, path = said.partition(" - at `$")
+    pointer = _STEP.sub(r"/\1\2", path.rstrip("`"))
+    if missing := _MISSING.fullmatch(what):
+        return Issue(f"{pointer}/{missing[1]}", "is required")
+    if wrong := _EXPECTED.match(what):
+        kinds = [_KINDS.get(one, one) for one in wrong[1].split(" | ")]
+        return Issue(pointer, f"must be {' or '.join(kinds)}")
+    return Issue(pointer, what.replace("`", ""))
 
 
 def _with_files(document: Any, before: Any) -> Iterator[Issue]:
@@ -112,6 +128,8 @@ def _is_base64(text: str) -> bool:
 
 def _unknown(given: Any, known: Any, pointer: str = "") -> Iterator[str]:
     """Yield where an edited text says what is not kept, such as a field with its name mistyped."""
+    if isinstance(known, msgspec.Struct):
+        known = msgspec.structs.asdict(known)
     if isinstance(given, dict) and isinstance(known, dict):
         for key, value in given.items():
             here = f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}"

@@ -1,6 +1,6 @@
 """From the wire's shape to a `CallEvent`: the route is found and every number read."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from bridge.domain.errors import InvalidEvent, Issue
 from bridge.domain.events import (
@@ -17,8 +17,7 @@ from bridge.domain.routes import Route, RouteTable
 from bridge.domain.units import DAY_US
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(Struct, frozen=True):
     """An event let in: what was read of its numbers, and how many keys nobody knows.
 
     `numbers` holds (field, result) pairs for the count of numbers.

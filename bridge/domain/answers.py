@@ -3,9 +3,10 @@
 Source: the vendor's page "Cention Errand API", "Cention Callback API".
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import quote
+
+from msgspec import Struct
 
 
 class FileType(StrEnum):
@@ -15,24 +16,21 @@ class FileType(StrEnum):
     ARCHIVE = "c3_area_archives"
 
 
-@dataclass(frozen=True, slots=True)
-class FileName:
+class FileName(Struct, frozen=True, omit_defaults=True):
     """What a file is known by in its workspace."""
 
     type: FileType
     id: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipient:
+class Recipient(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whom an answer is to."""
 
     name: str = ""
     email_address: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What Cention tells of an answered errand. `errand_id` is the errand's own id.
 
     `answer_id` and `response_id` are those of the answer and of its text, empty where they are not
@@ -66,8 +64,7 @@ class Answer:
         return "/".join(quote(one, safe="") for one in ids)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeptFile:
+class KeptFile(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A file of an answer: fetched if it has a digest, given up if it has an `error`.
 
     `sha256` is the digest of its content in hexadecimal, by which it is kept; `size` is in bytes.
@@ -87,8 +84,7 @@ class KeptFile:
         return bool(self.sha256 or self.error)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OnwardAnswer:
+class OnwardAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An answer to be sent on. `reference_id` is the call's, empty where it is of no known call.
 
     `webhook_id` is the same however often it is sent.

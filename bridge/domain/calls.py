@@ -13,7 +13,9 @@ nothing here depends on which event came first; only on which events are known:
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from bridge.domain.contacts import Claim
 from bridge.domain.deliveries import Draft, EndErrand, Kind, NewErrand, Notice, Unsent
@@ -25,8 +27,7 @@ from bridge.domain.units import HOUR_US, SECOND_US
 CallKey = tuple[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallPolicy:
+class CallPolicy(Struct, frozen=True, kw_only=True):
     """When a reference is used again, and when a call counts as abandoned or forgotten."""
 
     reuse_after_us: int = 24 * HOUR_US
@@ -35,8 +36,7 @@ class CallPolicy:
     journal_us: int = 30 * 24 * HOUR_US
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Thread:
+class Thread(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """All that is known of one reference, the oldest span first."""
 
     spans: tuple[Span, ...] = ()
@@ -53,8 +53,7 @@ class Thread:
         return any(_awaits_callback(call) for call in _calls(list(self.spans)))
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What the rules want of an event: the errand, were it to be created, its end, and so on.
 
     `rule` names the one that was taken. The default agent is the route's. `claim` is what is said
@@ -70,8 +69,7 @@ class Asked:
     unsent: Unsent | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Folded:
+class Folded(Struct, frozen=True):
     """A thread after an event, what is to leave because of it, and when to look at it again.
 
     `notice` is a message to the caller, and `called_off` are the keys of those that are not true
@@ -294,8 +292,7 @@ def _timer(thread: Thread, now_us: int, policy: CallPolicy) -> int | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Lapsed:
+class Lapsed(Struct, frozen=True):
     """A thread after its timer ran out, what became of its calls, and when to look again.
 
     Of those that were abandoned, no event has told of the `untold`.

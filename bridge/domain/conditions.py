@@ -9,6 +9,7 @@ import jmespath
 from jmespath.exceptions import ArityError, JMESPathError
 from jmespath.functions import Functions
 from jmespath.parser import ParsedResult
+from msgspec import Struct
 
 from bridge.domain.errors import InvalidExpression
 from bridge.domain.facts import DOCUMENT_FIELDS, Facts
@@ -111,8 +112,7 @@ def _fields(node: Mapping[str, Any]) -> Iterator[str]:
             yield from _fields(child)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class When:
+class When(Struct, frozen=True, kw_only=True):
     """The conditions of a rule; one that is empty or None asks for nothing.
 
     `dest_numbers` are MSISDNs; `countries` are ISO 3166. `waited_s` is how many seconds the call

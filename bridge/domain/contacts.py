@@ -7,16 +7,17 @@ to somebody else is never put on a card.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Final, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 ConflictPolicy = Literal["prefer_cuid", "prefer_phone", "hold"]
 CHANNELS: Final = ("voice", "email", "facebook", "vk", "line")
 Key = tuple[str, str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Card:
+class Card(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A contact card's content; `voice` holds numbers with the plus. Empty means unknown."""
 
     name: str = ""
@@ -90,8 +91,7 @@ def _difference(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]
     return tuple(value for value in one if value not in other)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class Claim(Struct, frozen=True, kw_only=True):
     """What an event says of its caller. `scope` is the upstream whose cards it is about."""
 
     scope: str
@@ -111,8 +111,7 @@ def keys_of(scope: str, card: Card) -> tuple[Key, ...]:
     return (*cuid, *channels)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
+class Person(Struct, frozen=True, kw_only=True):
     """One caller as the bridge knows them in one workspace.
 
     `confirmed_us` is when Cention last acknowledged the card, `named_us` when the event happened
@@ -172,8 +171,7 @@ def _without(card: Card, numbers: frozenset[str]) -> Card:
     return replace(card, voice=tuple(one for one in card.voice if one not in numbers))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dispute:
+class Dispute(Struct, frozen=True, kw_only=True):
     """What an event says is one person's, and is another's as far as is known.
 
     `owner` is whose the key is, `claimant` whom the event was taken to be about; empty: nobody
@@ -185,8 +183,7 @@ class Dispute:
     claimant: str
 
 
-@dataclass(frozen=True, slots=True)
-class Identified:
+class Identified(Struct, frozen=True):
     """Whom a claim is about, with the claim laid over them; None: held, nothing is changed.
 
     `new_keys` are to be noted as this person's, `disputes` are what keeps them from being more.

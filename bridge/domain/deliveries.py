@@ -1,9 +1,10 @@
 """What leaves the bridge: the work that events cause, before it takes Cention's form."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
+
+from msgspec import Struct
 
 from bridge.domain.answers import OnwardAnswer
 from bridge.domain.events import Agent, Attachment
@@ -69,8 +70,7 @@ PENDING_STATES = (State.READY, State.BLOCKED, State.SENDING, State.DOUBTFUL)
 STOPPED_STATES = (State.DEAD, State.HELD, State.PARKED)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Integration:
+class Integration(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The call that an errand is about, as Cention's Aventa integration wants it.
 
     `dest_number` is an MSISDN without the plus; empty texts are left out of the document.
@@ -89,8 +89,7 @@ class Integration:
     appointment_timestamp: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClosingAnswer:
+class ClosingAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Makes an errand that is answered already, or signs a WhatsApp template."""
 
     user_type: str
@@ -100,8 +99,7 @@ class ClosingAnswer:
     html_body: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WhatsAppTemplate:
+class WhatsAppTemplate(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A template message of WhatsApp; `params` is a list of objects as the vendor shows it.
 
     `route` is that of the call that it is about, whose people's time of day counts.
@@ -113,8 +111,7 @@ class WhatsAppTemplate:
     route: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewErrand:
+class NewErrand(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An errand to be created. `sender` goes out as `from`."""
 
     message_id: str
@@ -131,8 +128,7 @@ class NewErrand:
     watemplate: WhatsAppTemplate | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndErrand:
+class EndErrand(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The end of the errand that was created with this reference."""
 
     reference_id: str
@@ -150,8 +146,7 @@ PAYLOADS: Final[Mapping[Kind, type[Payload]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class Draft(Struct, frozen=True, kw_only=True):
     """A delivery that an event asks for.
 
     `key` is unique for ever: asking twice makes one. Asking again with another payload changes
@@ -183,8 +178,7 @@ class Unsent(StrEnum):
     EXPIRED = "expired"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
+class Notice(Struct, frozen=True, kw_only=True):
     """A WhatsApp template to be sent: at most one a call and `rule`.
 
     It goes to the MSISDN `number`, known in the workspace of `scope`; that person gets the same

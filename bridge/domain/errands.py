@@ -2,9 +2,11 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from bridge.domain.contacts import Card, Claim
 from bridge.domain.deliveries import Integration, NewErrand
@@ -16,8 +18,7 @@ from bridge.domain.rules import Rule, RuleBook, Words
 from bridge.domain.units import SECOND_US
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Guide:
+class Guide(Struct, frozen=True, kw_only=True):
     """What the site has decided: rules, routes, each route's time zone, shared numbers.
 
     `zones` is by route name; a route without one tells time in UTC. `shared_numbers` have the plus.

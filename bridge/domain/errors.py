@@ -13,11 +13,10 @@
     - `InvalidHours`: an entry is no hours of the week
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Issue:
+class Issue(Struct, frozen=True):
     """One thing that is wrong with a document.
 
     `pointer` is an RFC 6901 JSON pointer into it, and `detail` says what is wrong without

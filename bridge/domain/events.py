@@ -8,11 +8,11 @@ bridge works with: numbers read, times in microseconds, the route found.
 import base64
 import binascii
 import re
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
+from msgspec import Struct, field
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -279,16 +279,14 @@ def _check_together(event: EventDocument) -> list[Issue]:
     return issues
 
 
-@dataclass(frozen=True, slots=True)
-class Agent:
+class Agent(Struct, frozen=True, omit_defaults=True):
     """The desk that a call is at: Cention knows an agent by these two ids."""
 
     device_id: int
     extension_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Attachment:
+class Attachment(Struct, frozen=True, omit_defaults=True):
     """A file that goes with an errand; `content` is base64."""
 
     content_type: str
@@ -296,8 +294,7 @@ class Attachment:
     content: str
 
 
-@dataclass(frozen=True, slots=True)
-class ContactDetails:
+class ContactDetails(Struct, frozen=True):
     """Further channels of a caller; `voice` holds numbers with the plus, read already."""
 
     email: tuple[str, ...] = ()
@@ -315,8 +312,7 @@ class ContactDetails:
 WITHHELD: Final = PhoneNumber(NumberStatus.WITHHELD)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallEvent:
+class CallEvent(Struct, frozen=True, kw_only=True):
     """A valid event with its numbers read and its route found; absent texts are empty.
 
     `occurred_us` is microseconds since 1970. `dest_msisdn` has no plus. `extra` holds the keys of

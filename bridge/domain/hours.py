@@ -10,9 +10,10 @@ All is by the clock on the wall, in a time zone that the caller brings. An entry
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Final
+
+from msgspec import Struct, field
 
 from bridge.domain.errors import InvalidHours
 
@@ -29,8 +30,7 @@ _EXAMPLE: Final = 'use for instance "mon-fri 08:00-17:00" or "2026-12-25 closed"
 Stretch = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Hours:
+class Hours(Struct, frozen=True):
     """Some hours: `weekly` by weekday (Monday is 0), `dated` by date, which wins."""
 
     weekly: Mapping[int, tuple[Stretch, ...]] = field(default_factory=dict)

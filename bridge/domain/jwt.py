@@ -8,8 +8,9 @@ import base64
 import binascii
 import json
 import math
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 _LENGTH_MAX: Final = 64 * 1024
 # What every JSON reader takes for a whole number (RFC 8259 §6); a later expiry is none.
@@ -19,8 +20,7 @@ _SECONDS_MAX: Final = 2**53 - 1
 _CLAIM_LISTS: Final = ("claims", "scope", "permissions")
 
 
-@dataclass(frozen=True, slots=True)
-class TokenClaims:
+class TokenClaims(Struct, frozen=True):
     """What a token is good for, and until when (Unix seconds; None: for ever, or not said)."""
 
     claims: tuple[str, ...] = ()

@@ -7,13 +7,13 @@ done around it (URIs, withheld callers, what is refused unread, digits alone) is
 
 import re
 import unicodedata
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache, lru_cache
 from typing import Final, Literal
 from urllib.parse import unquote
 
 import phonenumbers
+from msgspec import Struct
 
 BareDigits = Literal["national", "msisdn"]
 
@@ -80,8 +80,7 @@ class NumberStatus(StrEnum):
     INVALID = "invalid"
 
 
-@dataclass(frozen=True, slots=True)
-class PhoneNumber:
+class PhoneNumber(Struct, frozen=True):
     """A telephone number as it was understood.
 
     Attributes:

@@ -1,8 +1,9 @@
 """What came of sending a request, and what that means for the delivery."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 from bridge.domain.deliveries import Kind
 
@@ -24,8 +25,7 @@ class Failure(StrEnum):
     LOST = "lost"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class Reply(Struct, frozen=True, kw_only=True):
     """What came back: a status, or how it failed.
 
     `remote_id` is the id that the upstream gave. `retry_after_s` is its Retry-After in seconds.
@@ -41,8 +41,7 @@ class Reply:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Ruling:
+class Ruling(Struct, frozen=True):
     """The verdict on a reply; `pauses_rate` where the upstream asked for less (429)."""
 
     verdict: Verdict

@@ -4,8 +4,10 @@ Source: the vendor's page "Cention Errand Report".
 """
 
 import re
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from bridge.domain.units import SECOND_US
 
@@ -22,8 +24,7 @@ _NO_DIGIT: Final = re.compile(r"\D")
 _MINUTE_DIGITS: Final = len("202607171708")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Action:
+class Action(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something that was done with an errand. `at_s` is Unix seconds.
 
     `time` is the same moment as Cention shows it, in its own time zone.
@@ -35,8 +36,7 @@ class Action:
     time: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sla:
+class Sla(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whether an errand was handled in time, by Cention's reckoning. Times are seconds.
 
     `expiry` is 0 for none, 1 for a warning, 2 for expired.
@@ -49,8 +49,7 @@ class Sla:
     is_done_due: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrandReport:
+class ErrandReport(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A report as it was read. Texts may hold HTML, and are data: never shown as they are.
 
     `answered_minute` is Cention's `answeredDate`, without a zone. `sla` is None while Cention is
@@ -99,8 +98,7 @@ class ErrandReport:
         return max(one.at_s for one in self.actions)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class Origin(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The call that an errand is of, as far as it is known.
 
     `called_us` is when the event that asked for the errand happened. `marker` is its message id.
@@ -119,8 +117,7 @@ class Origin:
     is_answered_by_rule: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class News:
+class News(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a report tells for the first time. `answer_s` is the time from the call to the answer.
 
     `sla` and `tags` are told once, when the errand is done.
@@ -131,8 +128,7 @@ class News:
     tags: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Followed:
+class Followed(Struct, frozen=True, kw_only=True):
     """An errand that is followed by its reports. Times ending in `_us` are since 1970.
 
     `due_us` is when to read it again whatever the list of changed errands says; `is_whole` says
@@ -262,8 +258,7 @@ def _with_sla(
     return told, News() if errand.origin.is_answered_by_rule else news
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rating:
+class Rating(Struct, frozen=True, kw_only=True):
     """A Facebook rating: so many stars, 1 to 5, at a time in Unix seconds; 0: it isn't told.
 
     Who recommends a page without stars has none.

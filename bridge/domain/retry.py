@@ -1,12 +1,11 @@
 """When to try again. A policy that decides and never waits: the wait is `due_at` in the store."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from bridge.domain.units import SECOND_US
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryPolicy:
+class RetryPolicy(Struct, frozen=True, kw_only=True):
     """Full jitter on `base_s` doubled at each attempt, up to `cap_s`, for `give_up_after_s`.
 
     So a delivery is tried about eight times in the first two minutes, then ever more rarely, at

@@ -6,8 +6,9 @@ part of a `Route`: who sends looks them up by the route's name.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from bridge.domain.events import Agent
 from bridge.domain.msisdn import BareDigits, NumberStatus, PhoneNumber, read_number
@@ -29,8 +30,7 @@ def is_outlet(name: str) -> bool:
     return name.startswith(_OUTLET)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
+class Route(Struct, frozen=True, kw_only=True):
     """Where the work of one queue goes, and what serves where an event says nothing.
 
     `queue_names`, `dest_numbers` and `queue_numbers` select it: any one of them is enough.
@@ -75,8 +75,7 @@ class Route:
         return {self.read(number).msisdn for number in self.dest_numbers} - {""}
 
 
-@dataclass(frozen=True, slots=True)
-class RouteTable:
+class RouteTable(Struct, frozen=True):
     """All routes in the order of the settings, and the one for what none of them serves.
 
     `outlets` serve no call: what rules send beside its errand leaves by them.

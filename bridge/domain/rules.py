@@ -4,9 +4,12 @@ The default rules are the contract's section 5, written in the same language as 
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from bridge.domain.conditions import ALWAYS, When
 from bridge.domain.deliveries import ClosingAnswer
@@ -58,8 +61,7 @@ Recording: {{ link }}
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class Message(Struct, frozen=True, kw_only=True):
     """A WhatsApp template that a rule sends.
 
     `params` are the vendor's list of objects, their values templates. `outlet` names the route
@@ -78,8 +80,7 @@ class Message:
     quiet: Hours | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class Rule(Struct, frozen=True, kw_only=True):
     """On these events, when that holds, do this. Texts, the answer's too, are Jinja2 templates."""
 
     name: str = ""
@@ -139,8 +140,7 @@ DEFAULT_RULES: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
+class Words(Struct, frozen=True):
     """What an errand says."""
 
     subject: str

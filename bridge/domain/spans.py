@@ -1,8 +1,10 @@
 """Spans: what is known of one run of a reference's events, whatever order they came in."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from bridge.domain.deliveries import EndErrand, NewErrand
 from bridge.domain.events import Agent, CallEvent, EventType
@@ -31,8 +33,7 @@ _REMEMBERED: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(Struct, frozen=True, omit_defaults=True):
     """The latest of its kind: ordered by when it happened, then by when it came."""
 
     at_us: int
@@ -54,8 +55,7 @@ def _earlier(one: int | None, other: int | None) -> int | None:
     return min(one, other)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Creation:
+class Creation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An errand that an event asked for.
 
     `draft` is there until it is emitted; `end` is the last end that was. One that `is_closed` is
@@ -73,8 +73,7 @@ class Creation:
     is_closed: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Noted:
+class Noted(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A message that a rule has sent, or would have, in this call: it does so once.
 
     An answer calls off one that `is_of_no_answer`.
@@ -85,8 +84,7 @@ class Noted:
     is_of_no_answer: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+class Span(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is known of one run of events."""
 
     first_us: int

@@ -7,9 +7,11 @@ about it here is a reason to leave it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
 from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from bridge.domain.deliveries import (
     ClosingAnswer,
@@ -89,8 +91,7 @@ def notice(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manners:
+class Manners(Struct, frozen=True, kw_only=True):
     """What is looked at again when a message leaves: it may have waited for long.
 
     `quiet` is by outlet, `zones` by the route of the call; `shared_numbers` have the plus.

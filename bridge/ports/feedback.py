@@ -1,9 +1,10 @@
 """What comes back from Cention, as the services ask the store for it: answers, reports, ratings."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
+
+from msgspec import Struct
 
 from bridge.domain.answers import Answer, KeptFile
 from bridge.domain.reports import Followed, Origin, Rating, Sla
@@ -18,8 +19,7 @@ class AnswerState(StrEnum):
     DONE = "done"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArrivedAnswer:
+class ArrivedAnswer(Struct, frozen=True, kw_only=True):
     """An answer at the door. `digest` is a keyed hash of its content.
 
     Until `give_up_us` it may wait for what is missing of it.
@@ -31,8 +31,7 @@ class ArrivedAnswer:
     give_up_us: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnswerRow:
+class AnswerRow(Struct, frozen=True, kw_only=True):
     """An answer as it is kept. `tries` counts those of what is to be done next.
 
     `scope` is the workspace that its files are in. `source`, `reference_id` and `route` are those

@@ -1,8 +1,9 @@
 """The network, as the services ask for it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from bridge.domain.answers import FileName
 from bridge.domain.outcomes import Reply
@@ -29,8 +30,7 @@ class Sender(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class Report(Struct, frozen=True, kw_only=True):
     """What came of reading: `ids` of a list, or the `body` of an errand; None: it can't be read."""
 
     reply: Reply
@@ -57,8 +57,7 @@ class Reader(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportReading:
+class ReportReading(Struct, frozen=True, kw_only=True):
     """What came of reading a report; None: it can't be read. `has_changed` is Cention's word.
 
     Where only the SLA was asked for, `report` holds nothing else.
@@ -69,16 +68,14 @@ class ReportReading:
     has_changed: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RatingReading:
+class RatingReading(Struct, frozen=True, kw_only=True):
     """What came of reading a rating; None: it can't be read."""
 
     reply: Reply
     rating: Rating | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileReading:
+class FileReading(Struct, frozen=True, kw_only=True):
     """What came of fetching a file; without content it can't be read, or `is_too_large`."""
 
     reply: Reply

@@ -1,6 +1,6 @@
 """What goes between the services and the store."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from bridge.domain.calls import CallKey, Thread
 from bridge.domain.contacts import Card, Key
@@ -9,8 +9,7 @@ from bridge.domain.deliveries import Draft, Kind, Payload, State, Tier
 EventKey = tuple[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(Struct, frozen=True, kw_only=True):
     """An event as the journal keeps it. `digest` is a keyed hash of its canonical content."""
 
     source: str
@@ -24,8 +23,7 @@ class Entry:
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ThreadRow:
+class ThreadRow(Struct, frozen=True, kw_only=True):
     """A thread to be kept, and when to look at it again."""
 
     key: CallKey
@@ -33,8 +31,7 @@ class ThreadRow:
     timer_us: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class Order(Struct, frozen=True, kw_only=True):
     """A draft to be kept for delivery, with the event that it came of."""
 
     draft: Draft
@@ -44,16 +41,14 @@ class Order:
     accepted_us: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gate:
+class Gate(Struct, frozen=True, kw_only=True):
     """What a claim may take: one kind of delivery of one route."""
 
     route: str
     kind: Kind
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class Claim(Struct, frozen=True, kw_only=True):
     """What to claim at a gate: how many of which tier.
 
     `live_us` is since when what was accepted counts as live. It is for the workspace of `scope`;
@@ -70,8 +65,7 @@ class Claim:
     floor_id: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parcel:
+class Parcel(Struct, frozen=True, kw_only=True):
     """A claimed delivery. `attempts` counts the one now under way.
 
     `payload` is a `Card` for a contact card. `person` is its contact's id, else empty. `scope` is
@@ -101,8 +95,7 @@ class Parcel:
         return self.key.rpartition(":")[0]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settlement:
+class Settlement(Struct, frozen=True, kw_only=True):
     """How a delivery stands after an attempt. `tier` is 1 where `due_us` is to be waited for."""
 
     id: int
@@ -115,8 +108,7 @@ class Settlement:
     done_us: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(Struct, frozen=True, kw_only=True):
     """One try, as `dead-letters show` tells it."""
 
     delivery_id: int
@@ -127,8 +119,7 @@ class Attempt:
     detail: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pause:
+class Pause(Struct, frozen=True, kw_only=True):
     """A gate that is shut. `kind` None: all of the route.
 
     `token_mark` tells which token was refused, so that a new one opens the gate by itself; empty
@@ -143,16 +134,14 @@ class Pause:
     token_mark: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sighting:
+class Sighting(Struct, frozen=True, kw_only=True):
     """An errand that was read at Cention, and the marker it carries; empty where it is others'."""
 
     errand_id: int
     marker: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quarrel:
+class Quarrel(Struct, frozen=True, kw_only=True):
     """Something that is said to be one person's, and is another's; see `domain.contacts.Dispute`.
 
     `decided` is the policy that it was decided by.
@@ -165,8 +154,7 @@ class Quarrel:
     at_us: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Telling:
+class Telling(Struct, frozen=True, kw_only=True):
     """Somebody is sent a message: `whom` is a mark that tells nobody who, `key` the delivery's."""
 
     whom: str
@@ -175,8 +163,7 @@ class Telling:
     at_us: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class Refusal(Struct, frozen=True, kw_only=True):
     """What was refused at the door, kept for a person. `body` may be cut to size."""
 
     id: str

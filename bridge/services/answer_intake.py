@@ -1,10 +1,10 @@
 """Taking answers in: one is on disk before Cention is told so, and known when it comes again."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Final
 
 import orjson
+from msgspec.structs import asdict, replace
 
 from bridge.domain.answers import Answer
 from bridge.domain.units import SECOND_US
@@ -56,7 +56,7 @@ def _canonical(answer: Answer) -> bytes:
     """Return the content that tells two answers apart: files in any order, whatever their links."""
     files = tuple(sorted(answer.files, key=lambda one: (one.type, one.id)))
     same = replace(answer, files=files, foreign_links=0)
-    return orjson.dumps(same, option=orjson.OPT_SORT_KEYS)
+    return orjson.dumps(same, default=asdict, option=orjson.OPT_SORT_KEYS)
 
 
 def _keep(tx: Transaction, arrived: Sequence[ArrivedAnswer]) -> list[Taken]:

@@ -7,9 +7,11 @@ the outbox as everything else does.
 import asyncio
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from bridge.domain.answers import Answer, FileName, KeptFile, OnwardAnswer
 from bridge.domain.deliveries import Draft, Kind
@@ -47,8 +49,7 @@ SWEEP_EVERY_S: Final = 60.0
 STRAYS_EVERY_S: Final = 3600.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnswerPolicy:
+class AnswerPolicy(Struct, frozen=True, kw_only=True):
     """What a site has decided about answers.
 
     `scopes` are the workspaces by name, of which the default's is `default_scope`; `is_sent_on`

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from msgspec import Struct
+
 from bridge.domain.deliveries import Kind, Tier
 from bridge.domain.outcomes import MISSES_MAX, Reply, is_failing, is_in_order
 from bridge.ports import Gate
@@ -26,8 +28,7 @@ class UpstreamGone(Exception):  # noqa: N818 - it says what it is
     """The settings have no such upstream any more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Upstream:
+class Upstream(Struct, frozen=True):
     """One base URL and workspace: its routes, how many requests a minute it takes, its name."""
 
     scope: str

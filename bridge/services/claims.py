@@ -7,8 +7,11 @@ old, tried before; the gates take turns, and cards come after the others. Within
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from bridge.domain.contacts import Card
 from bridge.domain.deliveries import Kind, NewErrand, State, Tier
@@ -22,8 +25,7 @@ _LATER_TURN: Final = 5
 _CARD_TURN: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """A request for parcels: from where, how many, how many cards among them at most.
 
     `turn` counts what has left before. `is_probe` prefers what may safely be sent twice.
@@ -38,8 +40,7 @@ class Wanted:
     is_probe: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(Struct, frozen=True):
     """What was claimed, and where more may be waiting."""
 
     parcels: list[Parcel]
@@ -88,8 +89,7 @@ class _Basket:
         return len(found)
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
+class _Step(Struct, frozen=True):
     """One tier asked for so many; `are_cards`: for contact cards only, None: for all kinds."""
 
     tier: Tier

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from bridge.domain.answers import KeptFile
 from bridge.domain.outcomes import Reply, is_failing

@@ -5,8 +5,11 @@ Each event goes into its call; what the rules ask for then becomes deliveries, p
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from bridge.domain.calls import CallPolicy, Folded, Thread, fold
 from bridge.domain.considering import consider
@@ -30,8 +33,7 @@ def mark(key: bytes, *parts: str) -> str:
     return digest(key, "\0".join(parts).encode()).hex()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IngestPolicy:
+class IngestPolicy(Struct, frozen=True, kw_only=True):
     """What a site has decided about intake; `journal_days` is how far back an event may lie."""
 
     calls: CallPolicy
@@ -41,8 +43,7 @@ class IngestPolicy:
     journal_days: int = 30
 
 
-@dataclass(frozen=True, slots=True)
-class Happening:
+class Happening(Struct, frozen=True):
     """An event on its way into its call, and when it was taken (microseconds since 1970)."""
 
     event: CallEvent
@@ -54,8 +55,7 @@ class Happening:
         return self.event.source, self.event.call_reference
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Effect:
+class Effect(Struct, frozen=True, kw_only=True):
     """What an event has set going: `rule` decided it, `gates` are where something waits now.
 
     `contact` is how the caller's card is counted, `unsent` why messages were not sent.

@@ -1,11 +1,11 @@
 """Intake: an event is let in, and kept with all that it will cause."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
 import orjson
+from msgspec import Struct
 
 from bridge.domain.admission import Admission, admit
 from bridge.domain.events import CallEvent, parse_event
@@ -24,8 +24,7 @@ class Taken(StrEnum):
     CONFLICT = "conflict"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
+class Arrival(Struct, frozen=True, kw_only=True):
     """An admitted event on its way into the store."""
 
     admission: Admission
@@ -44,8 +43,7 @@ class Arrival:
         return self.event.source, self.event.event_id
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(Struct, frozen=True):
     """What became of an arrival, and what it set going."""
 
     taken: Taken

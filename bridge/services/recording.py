@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Final, Literal
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from bridge.domain.contacts import Card, Person
 from bridge.domain.deliveries import Kind, State
@@ -42,8 +44,7 @@ _OUTCOMES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DispatchPolicy:
+class DispatchPolicy(Struct, frozen=True, kw_only=True):
     """What a site has decided about delivery.
 
     `refresh_us` is how long a card is believed; `shared_numbers` (with plus) go on none. `manners`
@@ -71,8 +72,7 @@ class DispatchPolicy:
         return person.missing(now_us, self.refresh_us, self.shared_numbers)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class Result(Struct, frozen=True, kw_only=True):
     """An attempt that is over: what was sent with which token, what came back, what it means."""
 
     parcel: Parcel
@@ -81,8 +81,7 @@ class Result:
     token_mark: str
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(Struct, frozen=True):
     """What was written: the outcome as it is counted, the gates that may hold more now.
 
     `wait_us` is how long until it is tried again; None: it isn't, or not by itself.

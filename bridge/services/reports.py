@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from msgspec import Struct
+
 from bridge.domain.reports import Followed, News, Rating
 from bridge.ports import (
     Clock,
@@ -54,8 +56,7 @@ class _Batch:
     closed: list[int] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class _Listed:
+class _Listed(Struct, frozen=True):
     """Errands that are listed as changed, of which some may be the bridge's."""
 
     scope: str

@@ -5,8 +5,10 @@ And where somebody sets the machine's clock, what waits moves along with it.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct, field
 
 from bridge.domain.calls import CallPolicy, Lapsed, lapse
 from bridge.domain.considering import abandonment
@@ -36,8 +38,7 @@ _ROWS_MAX: Final = 500
 _MOVED_MAX: Final = 200
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retention:
+class Retention(Struct, frozen=True, kw_only=True):
     """How long personal data stays. `refresh_days` is how long a contact card is believed."""
 
     payload_hours: int = 72
@@ -66,8 +67,7 @@ class Retention:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class _Closed:
+class _Closed(Struct, frozen=True):
     """What became of a call whose timer had run out, and what that has set going."""
 
     key: CallKey

@@ -1,8 +1,10 @@
 """Verdicts on what is in doubt, each written down in the commit that decides it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from bridge.domain.deliveries import State
 from bridge.ports import Attempt, Clock, Gate, Parcel, Settlement, Transaction
@@ -11,8 +13,7 @@ from bridge.services.recording import Recorder
 Outcome = Literal["found", "absent", "held"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class Case(Struct, frozen=True, kw_only=True):
     """A delivery in doubt. `is_over`: it was looked for long enough; `hidden_by`: but in vain."""
 
     parcel: Parcel
@@ -20,8 +21,7 @@ class Case:
     hidden_by: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Docket:
+class Docket(Struct, frozen=True, kw_only=True):
     """What is to be decided about a workspace. `is_exclusive`: nobody else clears its lists."""
 
     scope: str
@@ -29,8 +29,7 @@ class Docket:
     is_exclusive: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
+class Settled(Struct, frozen=True, kw_only=True):
     """What became of a delivery in doubt. `wait_us` is how long until it is sent again."""
 
     parcel: Parcel

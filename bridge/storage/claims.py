@@ -1,10 +1,10 @@
 """Claims within one commit: lane heads that are due are marked as on their way and handed out."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from functools import cache
 from typing import Any, Final
 
+from msgspec.structs import replace
 from sqlalchemy import (
     BindParameter,
     ColumnElement,

@@ -5,9 +5,9 @@ A rating is `open` from before it is read, since reading takes it off Cention's 
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
+from msgspec.structs import replace
 from sqlalchemy import Connection, Row, bindparam, case, null, select, update
 from sqlalchemy.dialects.sqlite import Insert
 

@@ -9,9 +9,10 @@ Searching takes no lock and erasing looks at single calls only, so that events g
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+from msgspec.structs import replace
 from sqlalchemy import ColumnElement, Connection, Engine, delete, select, update
 
 from bridge.domain.calls import Thread

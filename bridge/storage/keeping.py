@@ -5,9 +5,9 @@ waits for one of these at most; and every search goes by an index, however much 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
+from msgspec.structs import replace
 from sqlalchemy import (
     Column,
     ColumnElement,

@@ -4,7 +4,8 @@ So an errand that exists can still be ended.
 """
 
 from collections.abc import Collection
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from bridge.domain.deliveries import EndErrand
 from bridge.domain.spans import Mark, Span

@@ -1,9 +1,9 @@
 """What a person changes by hand, beside a running daemon: it notices within a second."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
+from msgspec.structs import replace
 from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
 from bridge.domain.calls import Thread

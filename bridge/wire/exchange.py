@@ -4,12 +4,13 @@ import asyncio
 import email.utils
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import aiohttp
 import orjson
+from msgspec import Struct
+from msgspec.structs import replace
 
 from bridge import __version__
 from bridge.domain.outcomes import Failure, Reply
@@ -27,8 +28,7 @@ KEEPALIVE_S: Final = 4.0
 _NOT_CONNECTED: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True, omit_defaults=True):
     """A reply, and the JSON document that came with it; None where none did.
 
     `is_cut` says that there was more of it than was to be read.

@@ -323,7 +323,7 @@ def test_a_field_that_is_missing_or_of_another_type_costs_nothing_else(
     del where(document)[key]
     assert read(document) == answer
     assert getattr(answer, field) == absent
-    for name in Answer.__dataclass_fields__:
+    for name in Answer.__struct_fields__:
         if name != field:
             assert getattr(answer, name) == getattr(whole, name)
 

@@ -1,13 +1,14 @@
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bridge.cention.client import CentionOptions, CentionSender
 from bridge.domain.contacts import Card
@@ -226,7 +227,7 @@ async def test_a_message_whose_rule_is_gone_leaves_with_nobody_elses_token() -> 
     )
     async with TestServer(app) as server, sender_to(str(server.make_url(""))) as sender:
         assert (await sender.send(parcel)).failure is Failure.NOT_CONNECTED
-        sender.options = replace(
+        sender.options = dataclasses.replace(
             sender.options, tokens={**sender.options.tokens, "watemplate:gone": "wa"}
         )
         assert (await sender.send(parcel)).status == 201

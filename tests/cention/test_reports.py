@@ -1,7 +1,6 @@
 import base64
 import json
 import textwrap
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -218,7 +217,7 @@ def test_a_files_odd_names_cost_no_content() -> None:
 def test_no_report_is_too_odd_to_be_read(attributes: dict[str, Any]) -> None:
     read = read_report(attributes)
     assert read.sla == read_sla(attributes)
-    assert {one.name for one in fields(read)} == {one.name for one in fields(ErrandReport)}
+    assert isinstance(read, ErrandReport)
     assert all(0 < one.at_s < YEAR_10000_S for one in read.actions)
     assert read.answered_s is None or read.answered_s > 0
     assert isinstance(read.is_done, bool)

@@ -1,11 +1,11 @@
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cli_site import AWAY, CUID, DELIVERED, NAME, NUMBER, REFUSED, Site, event, prepared
 from contacts_site import ADDRESS, OTHER, fill, forget, left
+from msgspec.structs import replace
 
 from bridge.domain.answers import Answer, FileName, FileType, KeptFile, Recipient
 from bridge.domain.deliveries import Kind

@@ -1,12 +1,12 @@
 """What came back from Cention, at the shell: reports, ratings, refused callbacks, answers."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cli_site import NAME, NUMBER, Site, event, filled
+from msgspec.structs import replace
 from sqlalchemy import text
 
 from bridge.cli.reports import duration

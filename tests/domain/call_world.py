@@ -1,9 +1,11 @@
 """Words for tests about calls: events at minutes, and what came of them."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+
+from msgspec.structs import replace
 
 from bridge.domain.calls import CallPolicy, Folded, Thread, fold
 from bridge.domain.considering import consider

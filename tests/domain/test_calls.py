@@ -1,9 +1,8 @@
-from dataclasses import replace
-
 import pytest
 from call_world import DAY, GUIDE, MINUTE_US, NOW_US, POLICY, World, event, moved, played
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bridge.domain.calls import lapse
 from bridge.domain.deliveries import Kind

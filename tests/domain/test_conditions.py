@@ -1,4 +1,3 @@
-from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -6,6 +5,7 @@ import pytest
 from call_world import event
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bridge.domain.conditions import ALWAYS, Expression, When
 from bridge.domain.errors import InvalidExpression

@@ -1,10 +1,10 @@
 import json
-from dataclasses import replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 from call_world import DESK, GUIDE, ROUTE, World, event
+from msgspec.structs import replace
 
 from bridge.domain.contacts import Claim
 from bridge.domain.deliveries import NewErrand

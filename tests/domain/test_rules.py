@@ -1,7 +1,6 @@
-from dataclasses import replace
-
 import pytest
 from call_world import GUIDE, World, event
+from msgspec.structs import replace
 
 from bridge.domain.conditions import When
 from bridge.domain.deliveries import ClosingAnswer

@@ -1,9 +1,9 @@
-from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from call_world import GUIDE, MINUTE_US, NOW_US, World, event
+from msgspec.structs import replace
 
 from bridge.domain.conditions import Expression, When
 from bridge.domain.deliveries import (

@@ -1,16 +1,18 @@
 import base64
+import dataclasses
 import hashlib
 import hmac
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from msgspec.structs import replace
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from bridge.domain.answers import Answer, FileName, FileType, KeptFile, OnwardAnswer, Recipient
@@ -293,7 +295,7 @@ async def test_a_connection_that_breaks_is_lost() -> None:
 
 async def test_nobody_there_is_a_reply_as_well() -> None:
     async with sending_to(Target()) as sender:
-        sender.options = replace(sender.options, url="http://127.0.0.1:1/")
+        sender.options = dataclasses.replace(sender.options, url="http://127.0.0.1:1/")
         assert (await sender.send(PARCEL)).failure is Failure.NOT_CONNECTED
 
 
@@ -312,7 +314,7 @@ async def test_a_new_secret_signs_from_the_next_answer_on() -> None:
     target = Target()
     other = "whsec_" + base64.b64encode(b"another").decode()
     async with sending_to(target) as sender:
-        sender.options = replace(sender.options, secret=other)
+        sender.options = dataclasses.replace(sender.options, secret=other)
         await sender.send(PARCEL)
     [(headers, body)] = target.taken
     Webhook(other).verify(body, dict(headers))
@@ -322,7 +324,10 @@ async def test_another_address_or_secret_has_another_mark_which_gives_neither_aw
     async with sending_to(Target()) as sender:
         options = sender.options
         marks = [sender.token_mark(ONWARD_ROUTE)]
-        for changed in (replace(options, url="http://x/"), replace(options, secret="whsec_eA==")):
+        for changed in (
+            dataclasses.replace(options, url="http://x/"),
+            dataclasses.replace(options, secret="whsec_eA=="),
+        ):
             sender.options = changed
             marks.append(sender.token_mark(ONWARD_ROUTE))
         sender.options = options

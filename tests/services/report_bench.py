@@ -3,11 +3,12 @@
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench import START_US, HandClock, QuietLog, put_store
+from msgspec.structs import replace
 from sqlalchemy import Engine, text
 
 from bridge.domain.deliveries import Draft, Kind, NewErrand, State

@@ -1,9 +1,9 @@
 """Answers are kept once, matched to their calls, and sent on with their files."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from answer_bench import DEMO, MARKER, OTHER, AnswerBench, answer, answer_bench
+from msgspec.structs import replace
 
 from bridge.domain.outcomes import Failure, Reply
 from bridge.ports import FileReading

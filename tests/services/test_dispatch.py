@@ -1,9 +1,9 @@
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from bench import GUIDE, ROUTE, Bench, bench, document
+from msgspec.structs import replace
 from sqlalchemy import text
 
 from bridge.domain.outcomes import Failure, Reply

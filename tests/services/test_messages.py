@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bench import GUIDE, ROUTE, Bench, bench, document
+from msgspec.structs import replace
 from sqlalchemy import text
 
 from bridge.domain.deliveries import Kind, NewErrand

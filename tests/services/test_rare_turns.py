@@ -1,12 +1,12 @@
 """What seldom happens to a delivery, a look-up or a setting, and what becomes of it."""
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from bench import GUIDE, ROUTE, Bench, bench, document, gate
 from hand_cention import LOST
+from msgspec.structs import replace
 from sqlalchemy import text
 
 from bridge.domain.deliveries import Kind, Tier

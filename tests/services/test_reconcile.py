@@ -1,5 +1,5 @@
 import asyncio
-from dataclasses import replace
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -187,7 +187,7 @@ async def test_an_errand_that_is_found_counts_though_another_cannot_be_read(
 
 async def test_where_others_read_the_same_lists_absence_proves_nothing(tmp_path: Path) -> None:
     async with looking(tmp_path) as on:
-        on.reconciler.policy = replace(on.reconciler.policy, is_exclusive=False)
+        on.reconciler.policy = dataclasses.replace(on.reconciler.policy, is_exclusive=False)
         on.cention.creates = ["lost"]
         await on.take(ANSWERED)
         await on.turn(200)
@@ -199,7 +199,7 @@ async def test_where_others_read_the_same_lists_everything_read_is_put_back(
     tmp_path: Path,
 ) -> None:
     async with looking(tmp_path) as on:
-        on.reconciler.policy = replace(on.reconciler.policy, is_exclusive=False)
+        on.reconciler.policy = dataclasses.replace(on.reconciler.policy, is_exclusive=False)
         on.cention.creates = ["dropped"]
         await on.take(ANSWERED)
         await on.turn(10)

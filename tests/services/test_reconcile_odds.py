@@ -1,5 +1,5 @@
 import asyncio
-from dataclasses import replace
+import dataclasses
 from pathlib import Path
 
 from bench import ROUTE, document
@@ -125,7 +125,7 @@ async def test_an_errand_is_looked_for_where_it_was_sent(tmp_path: Path) -> None
         policy = on.dispatcher.recorder.policy
         on.dispatcher.reconfigure(policy, upstreams)
         routes = {one.scope: one.routes for one in upstreams}
-        on.reconciler.policy = replace(on.reconciler.policy, routes=routes)
+        on.reconciler.policy = dataclasses.replace(on.reconciler.policy, routes=routes)
         await on.turn(200)
         assert set(on.cention.scopes) == {ROUTE.scope}
         assert [parcel.scope for parcel in on.cention.sent] == [ROUTE.scope, elsewhere]
@@ -139,7 +139,7 @@ async def test_one_whose_workspace_is_gone_is_held(tmp_path: Path) -> None:
         elsewhere = Upstream("https://cention.example/s/other", frozenset({"default"}), 1_000_000)
         on.dispatcher.reconfigure(on.dispatcher.recorder.policy, [elsewhere])
         routes = {elsewhere.scope: elsewhere.routes}
-        on.reconciler.policy = replace(on.reconciler.policy, routes=routes)
+        on.reconciler.policy = dataclasses.replace(on.reconciler.policy, routes=routes)
         await on.turn(200)
         assert [state for _, state, _ in stands(on)] == ["held"]
 

@@ -1,9 +1,9 @@
 """Polling reports: what became of errands is learned, and told once."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from report_bench import (
     ANSWERED,
     EVERY_S,

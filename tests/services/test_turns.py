@@ -1,10 +1,10 @@
 """Who leaves first: live before old, retries within their share, the breaker, wrong workspaces."""
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 
 from bench import GUIDE, ROUTE, Bench, bench, document
+from msgspec.structs import replace
 from sqlalchemy import text
 
 from bridge.domain.errors import StoreUnavailable

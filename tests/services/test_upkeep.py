@@ -1,13 +1,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bench import Bench, bench, document
+from msgspec.structs import replace
 from sqlalchemy import text
 
 from bridge.domain.calls import CallPolicy

@@ -161,7 +161,7 @@ MUTANTS: Final = (
         "floor from after the attempt",
         SERVICES + "reconcile.py",
         "        began_s = desk.looked_s = self._clock.monotonic()\n",
-        "        from dataclasses import replace\n"
+        "        from msgspec.structs import replace\n"
         "        highest = self._verdicts._recorder.highest_id(desk.scope)\n"
         "        parcels = [replace(one, floor_id=highest) for one in parcels]\n"
         "        began_s = desk.looked_s = self._clock.monotonic()\n",

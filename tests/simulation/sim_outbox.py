@@ -1,8 +1,8 @@
 """The deliveries' part of the simulated store; see `sim_store`."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 
+from msgspec.structs import replace
 from sim_rows import Row, Rows
 
 from bridge.domain.contacts import EMPTY_CARD, Person

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from msgspec import Struct
+
 from bridge.domain.calls import Thread
 from bridge.domain.contacts import Key, Person
 from bridge.domain.deliveries import Kind, Payload, State
@@ -16,8 +18,7 @@ from bridge.ports import Attempt, CallKey, Entry, EventKey, Gate, Pause, Quarrel
 _GONE: Final = object()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(Struct, frozen=True, kw_only=True):
     """A delivery as the outbox keeps it."""
 
     id: int
@@ -50,16 +51,14 @@ class Row:
         return Gate(route=self.route, kind=self.kind)
 
 
-@dataclass(frozen=True, slots=True)
-class CallRow:
+class CallRow(Struct, frozen=True):
     """A thread, and when to look at it again."""
 
     thread: Thread
     timer_us: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class SightingRow:
+class SightingRow(Struct, frozen=True):
     """An errand that was, or is about to be, read: `open`, `noted` or `closed`."""
 
     state: str

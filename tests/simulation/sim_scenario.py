@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Final, Literal
 
+from msgspec import structs
 from sim_loop import dice
 from sim_weather import FAULTS, Window
 
@@ -94,7 +95,7 @@ def _routes(chance: Random, *, many: bool) -> tuple[RouteTable, dict[str, str]]:
         agent=Agent(9, 9),
         dest_msisdn="46812345678",
     )
-    outlet = replace(default, name=OUTLET)
+    outlet = structs.replace(default, name=OUTLET)
     tokens = {"default": "token-a", OUTLET: chance.choice(["token-a", "token-w"])}
     if not many:
         return RouteTable((), default, (outlet,)), tokens

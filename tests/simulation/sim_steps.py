@@ -1,10 +1,11 @@
 """Operations on a store, for comparing the simulated one with the SQL one."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Final, TypeVar
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from sim_rows import Row
 
 from bridge.domain.calls import Thread

@@ -1,9 +1,9 @@
 """The simulated store's `ports.Transaction`; `test_sim_store.py` compares it with the SQL one."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Final
 
+from msgspec.structs import replace
 from sim_feedback import SimFeedback
 from sim_outbox import SimDeliveries
 from sim_rows import CallRow, Row, SightingRow

@@ -4,10 +4,11 @@ import asyncio
 import html
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final, Protocol
 
+from msgspec.structs import replace
 from sim_loop import Trace, VirtualLoop
 from sim_weather import Strike, Weather
 from sim_writer import Host

@@ -2,9 +2,12 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from random import Random
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from bridge.domain.outcomes import Failure, Reply
 
@@ -39,8 +42,7 @@ class Window:
     kind: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Strike:
+class Strike(Struct, frozen=True):
     """What becomes of one request.
 
     `reply` None: the good one. `effect_s` is after how long it takes effect, None: never. `wait_s`
