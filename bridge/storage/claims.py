@@ -2,16 +2,16 @@
 
 from collections.abc import Collection, Sequence
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
     CompoundSelect,
-    Row,
     Select,
     TextClause,
+    Update,
     and_,
     bindparam,
     case,
@@ -29,6 +29,7 @@ from bridge.ports import Claim, Gate, Parcel
 from bridge.storage import tables
 from bridge.storage.codecs import decode
 from bridge.storage.outbox import OutboxTransaction
+from bridge.storage.prepared import Query, as_set, in_set
 from bridge.storage.sets import chunks
 
 _UNREADABLE: Final = "it can't be read; the release that kept it could"
@@ -58,42 +59,27 @@ class ClaimsTransaction(OutboxTransaction):
 
         The newest of the live go first, so that whoever calls now doesn't wait for a crowd.
         """
-        table = tables.outbox
         given = {
             "route": claim.gate.route,
-            "kind": claim.gate.kind,
+            "kind": claim.gate.kind.value,
             "most": claim.limit,
             "now": claim.now_us,
         }
         since = claim.now_us if claim.tier is Tier.LATER else claim.live_us
-        rows = self._connection.execute(_heads_query(claim.tier), {**given, "since": since}).all()
-        parcels, broken = _parcels(rows, claim.now_us, claim)
+        found = _HEADS[claim.tier].run(self._driver, **given, since=since)
+        parcels, broken = _parcels([_DueRow._make(one) for one in found], claim.now_us, claim)
         if parcels:
-            self._connection.execute(
-                update(table)
-                .where(table.c.id.in_([one.id for one in parcels]))
-                .values(
-                    state=State.SENDING,
-                    attempts=table.c.attempts + 1,
-                    first_us=func.coalesce(table.c.first_us, claim.now_us),
-                    scope=claim.scope,
-                    # What it was tried with elsewhere says nothing of this workspace's ids.
-                    floor_id=case(
-                        (
-                            and_(
-                                func.coalesce(table.c.scope, claim.scope) == claim.scope,
-                                table.c.floor_id.is_not(None),
-                            ),
-                            table.c.floor_id,
-                        ),
-                        else_=claim.floor_id,
-                    ),
-                )
+            _TAKE.run(
+                self._driver,
+                of=as_set([one.id for one in parcels]),
+                now=claim.now_us,
+                scope=claim.scope,
+                floor_id=claim.floor_id,
             )
         self._set_aside(broken, State.DEAD)
         return parcels
 
-    def _set_aside(self, rows: Sequence[Row[Any]], state: State) -> None:
+    def _set_aside(self, rows: Sequence["_DueRow"], state: State) -> None:
         """Leave what can't be read to a person, so that it stops nothing else."""
         if rows:
             table = tables.outbox
@@ -119,9 +105,10 @@ class ClaimsTransaction(OutboxTransaction):
     def _bare(self, *conditions: ColumnElement[bool] | TextClause) -> list[Parcel]:
         """Return what these conditions are true of, without payloads."""
         table = tables.outbox
-        columns = [column for column in table.c if column.name != "payload"]
+        columns = [table.c[name] for name in _DueRow._fields if name != "payload"]
         query = select(*columns).where(*conditions)
-        return [_parcel(row, EMPTY_CARD, 0) for row in self._connection.execute(query)]
+        rows = (_DueRow._make((*row, None)) for row in self._connection.execute(query))
+        return [_parcel(row, EMPTY_CARD, 0) for row in rows]
 
 
 # Statements are put together once: building one takes longer than running it.
@@ -145,10 +132,28 @@ def _stocked_query(count: int) -> CompoundSelect[Any]:
     return union_all(*queries)
 
 
-@cache
-def _heads_query(tier: Tier) -> Select[Any]:
+class _DueRow(NamedTuple):
+    """What of a row makes a parcel."""
+
+    id: int
+    key: str
+    lane: str
+    kind: str
+    route: str
+    source: str
+    reference_id: str
+    accepted_us: int
+    first_us: int | None
+    attempts: int
+    person_id: str
+    scope: str | None
+    floor_id: int | None
+    payload: bytes | None = None
+
+
+def _heads(tier: Tier) -> Select[Any]:
     table = tables.outbox
-    query = select(table).where(
+    query = select(*(table.c[name] for name in _DueRow._fields)).where(
         table.c.route == bindparam("route"),
         table.c.kind == bindparam("kind"),
         or_(table.c.expires_us.is_(None), table.c.expires_us > bindparam("now")),
@@ -165,12 +170,34 @@ def _heads_query(tier: Tier) -> Select[Any]:
     return query.limit(bindparam("most"))
 
 
+def _take() -> Update:
+    table = tables.outbox
+    scope: BindParameter[str] = bindparam("scope")
+    # What it was tried with elsewhere says nothing of this workspace's ids.
+    is_same = and_(func.coalesce(table.c.scope, scope) == scope, table.c.floor_id.is_not(None))
+    return (
+        update(table)
+        .where(in_set(table.c.id, "of"))
+        .values(
+            state=State.SENDING,
+            attempts=table.c.attempts + 1,
+            first_us=func.coalesce(table.c.first_us, bindparam("now")),
+            scope=scope,
+            floor_id=case((is_same, table.c.floor_id), else_=bindparam("floor_id")),
+        )
+    )
+
+
+_HEADS: Final = {tier: Query(_heads(tier)) for tier in Tier}
+_TAKE: Final = Query(_take())
+
+
 def _parcels(
-    rows: Sequence[Row[Any]], now_us: int, claim: Claim
-) -> tuple[list[Parcel], list[Row[Any]]]:
+    rows: Sequence[_DueRow], now_us: int, claim: Claim
+) -> tuple[list[Parcel], list[_DueRow]]:
     """Return the parcels that rows hold, and the rows that hold nothing readable."""
     parcels: list[Parcel] = []
-    broken: list[Row[Any]] = []
+    broken: list[_DueRow] = []
     for row in rows:
         try:
             parcel = _parcel(row, _payload(row), now_us)
@@ -185,14 +212,14 @@ def _parcels(
     return parcels, broken
 
 
-def _payload(row: Row[Any]) -> Payload | Card:
+def _payload(row: _DueRow) -> Payload | Card:
     kind = Kind(row.kind)
     if kind in PAYLOADS and row.payload is not None:
         return decode(PAYLOADS[kind], row.payload)
     return EMPTY_CARD
 
 
-def _parcel(row: Row[Any], payload: Payload | Card, now_us: int) -> Parcel:
+def _parcel(row: _DueRow, payload: Payload | Card, now_us: int) -> Parcel:
     return Parcel(
         id=row.id,
         key=row.key,

@@ -1,20 +1,21 @@
 """Deliveries within one commit: lanes, claims, what came of them, and shut gates."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import cache
 from typing import Any, Final
 
+from msgspec.structs import astuple
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Row,
+    Select,
     Update,
     and_,
-    bindparam,
     case,
+    column,
     or_,
     select,
     update,
+    values,
 )
 from sqlalchemy.dialects.sqlite import Insert
 
@@ -23,6 +24,7 @@ from bridge.domain.deliveries import STOPPED_STATES, Draft, Kind, State
 from bridge.ports import Attempt, Gate, Order, Settlement
 from bridge.storage import tables
 from bridge.storage.codecs import encode
+from bridge.storage.prepared import Query, Rows, as_set, driver_of, in_set, names_of
 from bridge.storage.sets import chunks, insert
 
 _FIRST: Final = 0
@@ -35,6 +37,7 @@ class OutboxTransaction:
     def __init__(self, connection: Connection) -> None:
         """Work within the connection's open transaction."""
         self._connection = connection
+        self._driver = driver_of(connection)
 
     def put_orders(self, orders: Sequence[Order]) -> None:
         """Keep drafts, each in its place in its lane; see `ports.Transaction`."""
@@ -46,42 +49,21 @@ class OutboxTransaction:
         for one in orders:
             lane = lanes.setdefault(one.draft.lane, {})
             lane.setdefault(one.draft.position, _first_state(one.draft, lane))
-        self._connection.execute(
-            _orders_upsert(),
-            [
-                _row(
-                    key=one.draft.key,
-                    lane=one.draft.lane,
-                    position=one.draft.position,
-                    kind=one.draft.kind,
-                    route=one.draft.route,
-                    state=lanes[one.draft.lane][one.draft.position],
-                    **_times(one),
-                    source=one.source,
-                    reference_id=one.reference_id,
-                    event_id=one.event_id,
-                    payload=encode(one.draft.payload),
-                )
-                for one in orders
-            ],
+        _ORDERS.run(
+            self._driver,
+            [_order_row(one, lanes[one.draft.lane][one.draft.position]) for one in orders],
         )
 
     def _archived(self, keys: Iterable[str]) -> set[str]:
         """Return which of these were delivered, and moved out of the outbox since."""
-        key = tables.delivered.c.key
-        return {
-            found
-            for some in chunks(sorted(keys))
-            for found in self._connection.execute(select(key).where(key.in_(some))).scalars()
-        }
+        return {key for (key,) in _ARCHIVED.run(self._driver, of=as_set(keys))}
 
     def _lane_states(self, lanes: Iterable[str]) -> dict[str, dict[int, State]]:
-        outbox = tables.outbox.c
         states: dict[str, dict[int, State]] = {}
-        for some in chunks(sorted(lanes)):
-            query = select(outbox.lane, outbox.position, outbox.state).where(outbox.lane.in_(some))
-            for lane, position, state in self._connection.execute(query):
-                states.setdefault(lane, {})[position] = State(state)
+        wanted = list(lanes)
+        rows = _LANES.run(self._driver, of=as_set(wanted)) if wanted else ()
+        for lane, position, state in rows:
+            states.setdefault(lane, {})[position] = State(state)
         return states
 
     def want_cards(self, people: Sequence[Person], accepted_us: int) -> None:
@@ -90,25 +72,7 @@ class OutboxTransaction:
         One row a person, used again until it moves aside: what it says is worked out when it is
         sent.
         """
-        if not people:
-            return
-        self._connection.execute(
-            _cards_upsert(),
-            [
-                _row(
-                    key=f"contact:{person.id}",
-                    lane=f"contact:{person.id}",
-                    position=0,
-                    kind=Kind.CONTACT_CARD,
-                    route=person.route,
-                    state=State.READY,
-                    due_us=accepted_us,
-                    accepted_us=accepted_us,
-                    person_id=person.id,
-                )
-                for person in people
-            ],
-        )
+        _CARDS.run(self._driver, [_card_row(person, accepted_us) for person in people])
 
     def adopt(self, routes: Collection[str], default: str) -> int:
         """Give what waits at a route that is none of these to the default; see `ports`."""
@@ -164,49 +128,30 @@ class OutboxTransaction:
 
     def settle(self, settlements: Sequence[Settlement]) -> None:
         """Keep how deliveries stand now."""
-        if not settlements:
-            return
-        self._connection.execute(
-            _settlement_update(),
-            [
-                {
-                    "of": one.id,
-                    "new_state": one.state,
-                    "new_tier": one.tier,
-                    "new_due_us": one.due_us,
-                    "new_attempts": one.attempts,
-                    "new_remote_id": one.remote_id,
-                    "new_error": one.error,
-                    "new_done_us": one.done_us,
-                }
-                for one in settlements
-            ],
-        )
+        _SETTLED.run(self._driver, [astuple(one) for one in settlements])
 
     def add_attempts(self, attempts: Sequence[Attempt]) -> None:
         """Keep what was tried."""
-        if not attempts:
-            return
-        self._connection.execute(
-            tables.attempts.insert(),
+        _ATTEMPTS.run(
+            self._driver,
             [
-                {
-                    "delivery_id": one.delivery_id,
-                    "at_us": one.at_us,
-                    "millis": round(one.seconds * 1000),
-                    "outcome": one.outcome,
-                    "status": one.status,
-                    "detail": one.detail,
-                }
+                (
+                    one.delivery_id,
+                    one.at_us,
+                    round(one.seconds * 1000),
+                    one.outcome,
+                    one.status,
+                    one.detail,
+                )
                 for one in attempts
             ],
         )
 
     def promote(self, lanes: Sequence[str], now_us: int) -> set[Gate]:
         """Let the next of each lane go, now that the one before it is delivered."""
-        waiting = self._heads(lanes, [State.BLOCKED, State.PARKED])
+        waiting = _HEADS.run(self._driver, of=as_set(lanes))
         table = tables.outbox
-        for some in chunks([row.id for row in waiting]):
+        for some in chunks([found[0] for found in waiting]):
             self._connection.execute(
                 update(table)
                 .where(table.c.id.in_(some))
@@ -215,7 +160,7 @@ class OutboxTransaction:
                     due_us=case((table.c.due_us < now_us, now_us), else_=table.c.due_us),
                 )
             )
-        return {Gate(route=row.route, kind=Kind(row.kind)) for row in waiting}
+        return {Gate(route=route, kind=Kind(kind)) for _, route, kind in waiting}
 
     def park(self, lanes: Sequence[str]) -> None:
         """Set aside what waits in these lanes, since the one before it has stopped."""
@@ -227,35 +172,33 @@ class OutboxTransaction:
                 .values(state=State.PARKED)
             )
 
-    def _heads(self, lanes: Sequence[str], states: Sequence[State]) -> Sequence[Row[Any]]:
-        """Return the first undelivered of each lane, as far as it is in one of these states."""
-        table = tables.outbox
-        before = table.alias()
-        has_one_before = (
-            select(before.c.id)
-            .where(
-                before.c.lane == table.c.lane,
-                before.c.position < table.c.position,
-                before.c.state != State.DELIVERED,
-                # An answer that was refused for good holds no other back.
-                or_(before.c.kind != Kind.ANSWER, before.c.state != State.DEAD),
-            )
-            .exists()
+
+def _is_any(*states: State) -> ColumnElement[bool]:
+    return or_(*(tables.outbox.c.state == state for state in states))
+
+
+def _heads() -> Select[Any]:
+    """Return the first undelivered of each lane, as far as something held it back."""
+    table = tables.outbox
+    before = table.alias()
+    has_one_before = (
+        select(before.c.id)
+        .where(
+            before.c.lane == table.c.lane,
+            before.c.position < table.c.position,
+            before.c.state != State.DELIVERED,
+            # An answer that was refused for good holds no other back.
+            or_(before.c.kind != Kind.ANSWER, before.c.state != State.DEAD),
         )
-        found: list[Row[Any]] = []
-        for some in chunks(list(lanes)):
-            query = select(table.c.id, table.c.route, table.c.kind).where(
-                table.c.lane.in_(some), table.c.state.in_(states), ~has_one_before
-            )
-            found.extend(self._connection.execute(query))
-        return found
+        .exists()
+    )
+    return select(table.c.id, table.c.route, table.c.kind).where(
+        in_set(table.c.lane, "of"), _is_any(State.BLOCKED, State.PARKED), ~has_one_before
+    )
 
 
-# Statements are put together once: building one takes longer than running it.
-
-
-@cache
-def _orders_upsert() -> Insert:
+def _orders() -> Insert:
+    """Asked for again, another payload takes the place of one that was not tried yet."""
     statement = insert(tables.outbox)
     return statement.on_conflict_do_update(
         index_elements=["key"],
@@ -267,8 +210,8 @@ def _orders_upsert() -> Insert:
     )
 
 
-@cache
-def _cards_upsert() -> Insert:
+def _cards() -> Insert:
+    """Wanted again, what was done or given up with leaves once more."""
     statement = insert(tables.outbox)
     fresh = statement.excluded
     return statement.on_conflict_do_update(
@@ -288,20 +231,30 @@ def _cards_upsert() -> Insert:
     )
 
 
-@cache
-def _settlement_update() -> Update:
+def _settled() -> Update:
     table = tables.outbox
-    names = ("state", "tier", "due_us", "attempts", "remote_id", "error", "done_us")
+    names = Settlement.__struct_fields__
+    columns = [column(name, table.c[name].type) for name in names]
+    settled = values(*columns, name="settled").data([(0,) * len(names)]).cte()
     return (
         update(table)
-        .where(table.c.id == bindparam("of"))
-        .values({name: bindparam(f"new_{name}") for name in names})
+        .where(table.c.id == settled.c.id)
+        .values({name: settled.c[name] for name in names if name != "id"})
     )
 
 
-def _is_any(*states: State) -> ColumnElement[bool]:
-    # Not IN: SQLAlchemy spells that out anew each time, which many rows at once don't allow.
-    return or_(*(tables.outbox.c.state == state for state in states))
+_COLUMNS: Final = names_of(tables.outbox, "id")
+_ORDERS: Final = Rows(_orders(), _COLUMNS)
+_CARDS: Final = Rows(_cards(), _COLUMNS)
+_SETTLED: Final = Rows(_settled(), Settlement.__struct_fields__)
+_ATTEMPTS: Final = Rows(tables.attempts.insert(), names_of(tables.attempts, "id"))
+_HEADS: Final = Query(_heads())
+_ARCHIVED: Final = Query(select(tables.delivered.c.key).where(in_set(tables.delivered.c.key, "of")))
+_LANES: Final = Query(
+    select(tables.outbox.c.lane, tables.outbox.c.position, tables.outbox.c.state).where(
+        in_set(tables.outbox.c.lane, "of")
+    )
+)
 
 
 def _first_state(draft: Draft, lane: Mapping[int, State]) -> State:
@@ -317,31 +270,52 @@ def _first_state(draft: Draft, lane: Mapping[int, State]) -> State:
     return State.BLOCKED if before else State.READY
 
 
-def _times(order: Order) -> dict[str, object]:
-    """Return when an order may leave, and until when.
+def _order_row(order: Order, state: State) -> list[object]:
+    draft = order.draft
+    due_us = max(order.accepted_us, draft.not_before_us or 0)
+    return _row(
+        {
+            "key": draft.key,
+            "lane": draft.lane,
+            "position": draft.position,
+            "kind": draft.kind.value,
+            "route": draft.route,
+            "state": state.value,
+            "tier": _LATER if due_us > order.accepted_us else _FIRST,
+            "due_us": due_us,
+            # What is to wait counts as accepted when its time comes: until then nobody is late
+            # with it.
+            "accepted_us": due_us,
+            "source": order.source,
+            "reference_id": order.reference_id,
+            "event_id": order.event_id,
+            "payload": encode(draft.payload),
+            "expires_us": draft.expires_us,
+        }
+    )
 
-    What is to wait counts as accepted when its time comes: until then nobody is late with it.
-    """
-    due_us = max(order.accepted_us, order.draft.not_before_us or 0)
-    return {
-        "due_us": due_us,
-        "accepted_us": due_us,
-        "tier": _LATER if due_us > order.accepted_us else _FIRST,
-        "expires_us": order.draft.expires_us,
-    }
+
+def _card_row(person: Person, accepted_us: int) -> list[object]:
+    return _row(
+        {
+            "key": f"contact:{person.id}",
+            "lane": f"contact:{person.id}",
+            "kind": Kind.CONTACT_CARD.value,
+            "route": person.route,
+            "due_us": accepted_us,
+            "accepted_us": accepted_us,
+            "person_id": person.id,
+        }
+    )
 
 
-def _row(**given: object) -> dict[str, object]:
-    return {
-        "expires_us": None,
-        "tier": _FIRST,
-        "attempts": 0,
-        "source": "",
-        "reference_id": "",
-        "event_id": "",
-        "person_id": "",
-        "remote_id": "",
-        "error": "",
-        "payload": None,
-        **given,
-    }
+_FRESH: Final[Mapping[str, object]] = {
+    **dict.fromkeys(_COLUMNS),
+    **dict.fromkeys(("position", "tier", "attempts"), 0),
+    **dict.fromkeys(("source", "reference_id", "event_id", "person_id", "remote_id", "error"), ""),
+    "state": State.READY.value,
+}
+
+
+def _row(given: Mapping[str, object]) -> list[object]:
+    return list({**_FRESH, **given}.values())

@@ -7,10 +7,10 @@ Intake is here, deliveries are in `outbox` and `claims`, shut gates in `gates`, 
 
 import json
 from collections.abc import Collection, Sequence
-from functools import cache
+from typing import Any, Final
 
-from sqlalchemy import select, update
-from sqlalchemy.dialects.sqlite import Insert
+from msgspec.structs import astuple
+from sqlalchemy import bindparam, select, update
 
 from bridge.domain.calls import Thread
 from bridge.domain.contacts import CHANNELS, EMPTY_CARD, Card, Key, Person
@@ -25,26 +25,47 @@ from bridge.storage.keeping import KeepingTransaction
 from bridge.storage.lookups import LookupsTransaction
 from bridge.storage.messages import MessagesTransaction
 from bridge.storage.origins import OriginsTransaction
-from bridge.storage.sets import chunks, grouped, insert, upsert
+from bridge.storage.prepared import Query, Rows, as_set, in_set, names_of
+from bridge.storage.sets import grouped, insert, upsert
 
-# Statements are put together once: building one takes longer than running it.
-
-
-@cache
-def _calls_upsert() -> Insert:
-    columns = ("state", "last_us", "is_active", "is_open", "timer_us")
-    return upsert(tables.calls, ["source", "reference_id"], columns)
-
-
-@cache
-def _people_upsert() -> Insert:
-    columns = ("route", "wanted", "confirmed", "confirmed_us", "named_us", "card_id")
-    return upsert(tables.people, ["id"], columns)
-
-
-@cache
-def _keys_insert() -> Insert:
-    return insert(tables.person_keys).on_conflict_do_nothing()
+_DIGESTS: Final = Query(
+    select(tables.events.c.event_id, tables.events.c.digest).where(
+        tables.events.c.source == bindparam("source"), in_set(tables.events.c.event_id, "of")
+    )
+)
+_THREADS: Final = Query(
+    select(tables.calls.c.reference_id, tables.calls.c.state).where(
+        tables.calls.c.source == bindparam("source"), in_set(tables.calls.c.reference_id, "of")
+    )
+)
+_OWNERS: Final = Query(
+    select(tables.person_keys.c.value, tables.person_keys.c.person_id).where(
+        tables.person_keys.c.scope == bindparam("scope"),
+        tables.person_keys.c.kind == bindparam("kind"),
+        in_set(tables.person_keys.c.value, "of"),
+    )
+)
+_PEOPLE: Final = Query(select(tables.people).where(in_set(tables.people.c.id, "of")))
+_EVENTS: Final = Rows(tables.events.insert(), Entry.__struct_fields__)
+_CALLS: Final = Rows(
+    upsert(
+        tables.calls,
+        ["source", "reference_id"],
+        ["state", "last_us", "is_active", "is_open", "timer_us"],
+    ),
+    names_of(tables.calls),
+)
+_PEOPLE_KEPT: Final = Rows(
+    upsert(
+        tables.people,
+        ["id"],
+        ["route", "wanted", "confirmed", "confirmed_us", "named_us", "card_id"],
+    ),
+    names_of(tables.people),
+)
+_KEYS: Final = Rows(
+    insert(tables.person_keys).on_conflict_do_nothing(), names_of(tables.person_keys)
+)
 
 
 def _card(raw: bytes) -> Card | None:
@@ -68,71 +89,55 @@ class SqlTransaction(
 
     def digests(self, keys: Collection[EventKey]) -> dict[EventKey, bytes]:
         """Return the digests of the events that are known already."""
-        events = tables.events.c
-        found: dict[EventKey, bytes] = {}
-        for source, event_ids in grouped(keys):
-            for some in chunks(event_ids):
-                query = select(events.event_id, events.digest).where(
-                    events.source == source, events.event_id.in_(some)
-                )
-                found.update(
-                    ((source, event_id), digest)
-                    for event_id, digest in self._connection.execute(query)
-                )
-        return found
+        return {
+            (source, event_id): digest
+            for source, event_ids in grouped(keys)
+            for event_id, digest in _DIGESTS.run(self._driver, source=source, of=as_set(event_ids))
+        }
 
     def threads(self, keys: Collection[CallKey]) -> dict[CallKey, Thread]:
         """Return the threads that exist."""
-        calls = tables.calls.c
-        found: dict[CallKey, Thread] = {}
-        for source, references in grouped(keys):
-            for some in chunks(references):
-                query = select(calls.reference_id, calls.state).where(
-                    calls.source == source, calls.reference_id.in_(some)
-                )
-                found.update(
-                    ((source, reference), decode(Thread, state))
-                    for reference, state in self._connection.execute(query)
-                )
-        return found
+        return {
+            (source, reference): decode(Thread, state)
+            for source, references in grouped(keys)
+            for reference, state in _THREADS.run(self._driver, source=source, of=as_set(references))
+        }
 
     def owners(self, keys: Collection[Key]) -> dict[Key, str]:
         """Return whose each key is, as far as it is anybody's."""
-        columns = tables.person_keys.c
-        found: dict[Key, str] = {}
-        for (scope, kind), values in grouped(((scope, kind), value) for scope, kind, value in keys):
-            for some in chunks(values):
-                query = select(columns.value, columns.person_id).where(
-                    columns.scope == scope, columns.kind == kind, columns.value.in_(some)
-                )
-                found.update(
-                    ((scope, kind, value), person)
-                    for value, person in self._connection.execute(query)
-                )
-        return found
+        by_kind = grouped(((scope, kind), value) for scope, kind, value in keys)
+        return {
+            (scope, kind, value): person
+            for (scope, kind), values in by_kind
+            for value, person in _OWNERS.run(
+                self._driver, scope=scope, kind=kind, of=as_set(values)
+            )
+        }
 
     def people(self, ids: Collection[str]) -> dict[str, Person]:
         """Return the people that exist; of a card that can't be read, what their keys tell."""
-        found: dict[str, Person] = {}
-        for some in chunks(sorted(ids)):
-            query = select(tables.people).where(tables.people.c.id.in_(some))
-            for row in self._connection.execute(query).all():
-                wanted, confirmed = _card(row.wanted), _card(row.confirmed)
-                if wanted is None or confirmed is None:
-                    # One row that can't be read is not to stop all others. With nothing confirmed,
-                    # the whole card is sent again, and then kept in a form that can be read.
-                    wanted, confirmed = wanted or self._told_by_keys(row.id), EMPTY_CARD
-                found[row.id] = Person(
-                    id=row.id,
-                    scope=row.scope,
-                    route=row.route,
-                    wanted=wanted,
-                    confirmed=confirmed,
-                    confirmed_us=row.confirmed_us,
-                    named_us=row.named_us,
-                    card_id=row.card_id,
-                )
-        return found
+        if not ids:
+            return {}
+        rows = _PEOPLE.run(self._driver, of=as_set(ids))
+        return {row[0]: self._person(row) for row in rows}
+
+    def _person(self, row: Sequence[Any]) -> Person:
+        person, scope, route, raw_wanted, raw_confirmed, confirmed_us, named_us, card_id = row
+        wanted, confirmed = _card(raw_wanted), _card(raw_confirmed)
+        if wanted is None or confirmed is None:
+            # One row that can't be read is not to stop all others. With nothing confirmed, the
+            # whole card is sent again, and then kept in a form that can be read.
+            wanted, confirmed = wanted or self._told_by_keys(person), EMPTY_CARD
+        return Person(
+            id=person,
+            scope=scope,
+            route=route,
+            wanted=wanted,
+            confirmed=confirmed,
+            confirmed_us=confirmed_us,
+            named_us=named_us,
+            card_id=card_id,
+        )
 
     def _told_by_keys(self, person: str) -> Card:
         """Return all of a person's card that tells them from others; not their name."""
@@ -146,42 +151,21 @@ class SqlTransaction(
 
     def add_events(self, entries: Sequence[Entry]) -> None:
         """Keep events."""
-        if not entries:
-            return
-        self._connection.execute(
-            tables.events.insert(),
-            [
-                {
-                    "source": entry.source,
-                    "event_id": entry.event_id,
-                    "event_type": entry.event_type,
-                    "reference_id": entry.reference_id,
-                    "route": entry.route,
-                    "occurred_us": entry.occurred_us,
-                    "received_us": entry.received_us,
-                    "digest": entry.digest,
-                    "payload": entry.payload,
-                }
-                for entry in entries
-            ],
-        )
+        _EVENTS.run(self._driver, [astuple(entry) for entry in entries])
 
     def save_threads(self, rows: Sequence[ThreadRow]) -> None:
         """Keep threads in their new form."""
-        if not rows:
-            return
-        self._connection.execute(
-            _calls_upsert(),
+        _CALLS.run(
+            self._driver,
             [
-                {
-                    "source": row.key[0],
-                    "reference_id": row.key[1],
-                    "state": encode(row.thread),
-                    "last_us": max((span.last_us for span in row.thread.spans), default=0),
-                    "is_active": row.thread.is_active,
-                    "is_open": row.thread.is_open,
-                    "timer_us": row.timer_us,
-                }
+                (
+                    *row.key,
+                    encode(row.thread),
+                    max([span.last_us for span in row.thread.spans], default=0),
+                    row.thread.is_active,
+                    row.thread.is_open,
+                    row.timer_us,
+                )
                 for row in rows
             ],
         )
@@ -207,31 +191,23 @@ class SqlTransaction(
 
     def save_people(self, people: Sequence[Person], keys: Sequence[tuple[Key, str]]) -> None:
         """Keep people in their new form, and note the keys that are theirs."""
-        if people:
-            self._connection.execute(
-                _people_upsert(),
-                [
-                    {
-                        "id": person.id,
-                        "scope": person.scope,
-                        "route": person.route,
-                        "wanted": encode(person.wanted),
-                        "confirmed": encode(person.confirmed),
-                        "confirmed_us": person.confirmed_us,
-                        "named_us": person.named_us,
-                        "card_id": person.card_id,
-                    }
-                    for person in people
-                ],
-            )
-        if keys:
-            self._connection.execute(
-                _keys_insert(),
-                [
-                    {"scope": scope, "kind": kind, "value": value, "person_id": person}
-                    for (scope, kind, value), person in keys
-                ],
-            )
+        _PEOPLE_KEPT.run(
+            self._driver,
+            [
+                (
+                    person.id,
+                    person.scope,
+                    person.route,
+                    encode(person.wanted),
+                    encode(person.confirmed),
+                    person.confirmed_us,
+                    person.named_us,
+                    person.card_id,
+                )
+                for person in people
+            ],
+        )
+        _KEYS.run(self._driver, [(*key, person) for key, person in keys])
 
     def add_refusals(self, refusals: Sequence[Refusal]) -> None:
         """Keep what was refused at the door."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import Connection, Engine, text
 
 from bridge.domain.contacts import Card, Person
 from bridge.domain.deliveries import Draft, EndErrand, Kind, NewErrand, State
@@ -12,6 +12,7 @@ from bridge.domain.events import Agent
 from bridge.ports import Attempt, Entry, Order, Settlement, Sighting
 from bridge.storage import keeping, queries, tables
 from bridge.storage.engine import open_engine
+from bridge.storage.prepared import driver_of
 from bridge.storage.schema import prepare
 from bridge.storage.transaction import SqlTransaction
 
@@ -293,18 +294,13 @@ class TestPurgePeople:
 
 def plans(connection: Connection, work: Callable[[], object]) -> list[str]:
     """Do something, and return how SQLite goes about each statement of it."""
-    said: list[tuple[str, Any]] = []
-
-    def note(_on: object, _cursor: object, statement: str, given: Any, *_: object) -> None:
-        said.append((statement, given))
-
-    event.listen(connection, "before_cursor_execute", note)
+    driver = driver_of(connection)
+    said: list[str] = []
+    driver.set_trace_callback(said.append)
     work()
-    event.remove(connection, "before_cursor_execute", note)
+    driver.set_trace_callback(None)
     return [
-        step
-        for statement, given in said
-        for *_, step in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", given)
+        step for statement in said for *_, step in driver.execute(f"EXPLAIN QUERY PLAN {statement}")
     ]
 
 
