@@ -15,6 +15,8 @@ from urllib.parse import unquote
 import phonenumbers
 from msgspec import Struct
 
+from bridge.domain.numbering import is_settled
+
 BareDigits = Literal["national", "msisdn"]
 
 _INPUT_LENGTH_MAX: Final = 256
@@ -146,6 +148,8 @@ def read_number(
 
 @lru_cache(maxsize=_CACHE_ENTRIES_MAX)
 def _read_cached(raw: str, region: str | None, bare_digits: BareDigits) -> PhoneNumber:
+    if raw.startswith("+") and is_settled(raw[1:]):
+        return PhoneNumber(NumberStatus.VALID, raw[1:])
     text = _unwrap(raw.strip())
     if text.casefold() in _WITHHELD_WORDS:
         return _WITHHELD
@@ -201,6 +205,13 @@ def _read_plain(text: str, region: str | None, bare_digits: BareDigits) -> str |
 
 
 def _parse(text: str, region: str | None) -> str | None:
+    if text.startswith("+") and is_settled(text[1:]):
+        return text[1:]
+    return read_by_library(text, region)
+
+
+def read_by_library(text: str, region: str | None) -> str | None:
+    """Return the MSISDN that libphonenumber reads in a text, if it holds that for valid."""
     try:
         parsed = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
@@ -216,7 +227,7 @@ def _parse(text: str, region: str | None) -> str | None:
         return msisdn
     # What remains may begin with a trunk prefix once more (+375 0 8101359640 does, in Belarus).
     # Whoever reads the MSISDN next would strip that as well and see another number, or none.
-    return msisdn if _parse(f"+{msisdn}", None) == msisdn else None
+    return msisdn if read_by_library(f"+{msisdn}", None) == msisdn else None
 
 
 def _starts_with_trunk_prefix(country_code: int, national: str) -> bool:
