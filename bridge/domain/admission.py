@@ -164,4 +164,6 @@ def _contact(
 
 
 def _printable(text: str) -> str:
-    return "".join(char for char in text if char.isprintable())[:64].strip()
+    if not text.isprintable():
+        text = "".join(char for char in text if char.isprintable())
+    return text[:64].strip()

@@ -40,7 +40,9 @@ class Card(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def plus(self, other: "Card") -> "Card":
         """Return both together; where they disagree on a single value, the other's is taken."""
-        custom = dict(self.custom) | dict(other.custom)
+        custom = self.custom
+        if other.custom:
+            custom = tuple((dict(custom) | dict(other.custom)).items())
         return Card(
             name=other.name or self.name,
             cuid=other.cuid or self.cuid,
@@ -49,7 +51,7 @@ class Card(Struct, frozen=True, kw_only=True, omit_defaults=True):
             facebook=_union(self.facebook, other.facebook),
             vk=_union(self.vk, other.vk),
             line=_union(self.line, other.line),
-            custom=tuple(custom.items()),
+            custom=custom,
         )
 
     def minus(self, other: "Card") -> "Card":
@@ -84,10 +86,14 @@ def _with_channels(card: Card, channels: Mapping[str, tuple[str, ...]]) -> Card:
 
 
 def _union(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
+    if not other or one == other:
+        return one
     return tuple(dict.fromkeys((*one, *other)))
 
 
 def _difference(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
+    if not one or not other:
+        return one
     return tuple(value for value in one if value not in other)
 
 
@@ -106,9 +112,11 @@ class Claim(Struct, frozen=True, kw_only=True):
 
 def keys_of(scope: str, card: Card) -> tuple[Key, ...]:
     """Return (scope, kind, value) of all on a card that identifies a person."""
-    cuid = ((scope, "cuid", card.cuid),) if card.cuid else ()
-    channels = ((scope, kind, value) for kind in CHANNELS for value in getattr(card, kind))
-    return (*cuid, *channels)
+    keys = [(scope, "cuid", card.cuid)] if card.cuid else []
+    keys += [(scope, "voice", value) for value in card.voice]
+    if card.email or card.facebook or card.vk or card.line:
+        keys += [(scope, kind, value) for kind in CHANNELS[1:] for value in getattr(card, kind)]
+    return tuple(keys)
 
 
 class Person(Struct, frozen=True, kw_only=True):
@@ -219,8 +227,32 @@ def identify(
         return Identified(None, disputes=_disputes(keys, owners, cuid_owner, channel_owner))
     chosen = _choose(claim, cuid_owner, channel_owner, people, policy)
     person = people[chosen] if chosen else Person(id=new_id, scope=claim.scope, route=claim.route)
+    card, kept = _own_card(claim, keys, owners, person)
+    if claim.at_us < person.named_us and person.wanted.name:
+        card = replace(card, name="")
+    named_us = max(person.named_us, claim.at_us) if card.name else person.named_us
+    after = replace(person, wanted=person.wanted.plus(card), named_us=named_us, route=claim.route)
+    return Identified(
+        after,
+        new_keys=tuple([key for key in kept if key not in owners]),
+        disputes=tuple(
+            [
+                Dispute(key=key, owner=owners.get(key, ""), claimant=person.id)
+                for key in keys
+                if key not in kept
+            ]
+        ),
+    )
+
+
+def _own_card(
+    claim: Claim, keys: tuple[Key, ...], owners: Mapping[Key, str], person: Person
+) -> tuple[Card, tuple[Key, ...]]:
+    """Return what of a claim's card may be this person's, and the keys on it."""
     own = {key for key in keys if owners.get(key, person.id) == person.id}
     cuid = _own_cuid(claim, person, own)
+    if len(own) == len(keys) and cuid == claim.card.cuid:
+        return claim.card, keys
     card = _with_channels(
         replace(claim.card, cuid=cuid),
         {
@@ -228,20 +260,7 @@ def identify(
             for kind in CHANNELS
         },
     )
-    if claim.at_us < person.named_us and person.wanted.name:
-        card = replace(card, name="")
-    named_us = max(person.named_us, claim.at_us) if card.name else person.named_us
-    after = replace(person, wanted=person.wanted.plus(card), named_us=named_us, route=claim.route)
-    kept = keys_of(claim.scope, card)
-    return Identified(
-        after,
-        new_keys=tuple(key for key in kept if key not in owners),
-        disputes=tuple(
-            Dispute(key=key, owner=owners.get(key, ""), claimant=person.id)
-            for key in keys
-            if key not in kept
-        ),
-    )
+    return card, keys_of(claim.scope, card)
 
 
 def _disputes(

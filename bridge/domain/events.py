@@ -40,7 +40,16 @@ _RFC3339: Final = re.compile(
 
 
 class EventType(StrEnum):
-    """What happened at the phone system."""
+    """What happened at the phone system.
+
+    One that `is_of_caller` says that somebody rang a queue: these need a called number and a queue.
+    One that `is_outbound` says that an agent rang somebody. One that `is_of_agent` is about an
+    agent's presence, and no call at all.
+    """
+
+    is_of_caller: bool
+    is_outbound: bool
+    is_of_agent: bool
 
     CALL_QUEUED = "call.queued"
     CALL_ANSWERED = "call.answered"
@@ -54,20 +63,11 @@ class EventType(StrEnum):
     AGENT_AVAILABLE = "agent.available"
     AGENT_UNAVAILABLE = "agent.unavailable"
 
-    @property
-    def is_of_caller(self) -> bool:
-        """Whether somebody rang a queue: these need a called number and a queue."""
-        return self.value.startswith(("call.", "callback.", "voicemail."))
-
-    @property
-    def is_outbound(self) -> bool:
-        """Whether an agent rang somebody."""
-        return self.value.startswith("outbound.")
-
-    @property
-    def is_of_agent(self) -> bool:
-        """Whether it is about an agent's presence, and no call at all."""
-        return self.value.startswith("agent.")
+    def __init__(self, value: str) -> None:
+        """Tell the kinds apart by their names."""
+        self.is_of_caller = value.startswith(("call.", "callback.", "voicemail."))
+        self.is_outbound = value.startswith("outbound.")
+        self.is_of_agent = value.startswith("agent.")
 
 
 EVENT_TYPES: Final = frozenset(EventType)
@@ -273,9 +273,10 @@ def _check_together(event: EventDocument) -> list[Issue]:
             issues.append(Issue("/deviceId", "deviceId and extensionId, or agentId, are required"))
     elif event.reference_id is None:
         issues.append(Issue("/referenceId", "is required"))
-    contents = (attachment.content for attachment in event.attachments)
-    if sum(len(one) // 4 * 3 - one[-2:].count("=") for one in contents) > ATTACHMENTS_BYTES_MAX:
-        issues.append(Issue("/attachments", "hold more than 10 MiB together"))
+    if event.attachments:
+        contents = (attachment.content for attachment in event.attachments)
+        if sum(len(one) // 4 * 3 - one[-2:].count("=") for one in contents) > ATTACHMENTS_BYTES_MAX:
+            issues.append(Issue("/attachments", "hold more than 10 MiB together"))
     return issues
 
 

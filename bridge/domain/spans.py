@@ -1,6 +1,7 @@
 """Spans: what is known of one run of a reference's events, whatever order they came in."""
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Final
 
 from msgspec import Struct, field
@@ -30,7 +31,9 @@ _REMEMBERED: Final = (
     "call_reason",
     "appointment_timestamp",
     "route",
+    "caller_text",
 )
+_remembered: Final = attrgetter(*_REMEMBERED)
 
 
 class Mark(Struct, frozen=True, omit_defaults=True):
@@ -46,7 +49,8 @@ def later(one: Mark | None, other: Mark | None) -> Mark | None:
     """Return the later of two marks, or the only one."""
     if one is None or other is None:
         return one or other
-    return max(one, other, key=lambda mark: (mark.at_us, mark.order))
+    is_later = (other.at_us, other.order) > (one.at_us, one.order)
+    return other if is_later else one
 
 
 def _earlier(one: int | None, other: int | None) -> int | None:
@@ -166,10 +170,10 @@ def with_event(span: Span, event: CallEvent, order: int) -> Span:
     """Return the span with what an event says laid over it; `order` counts arrivals."""
     at_us = event.occurred_us
     known = dict(span.known)
-    texts = {name: getattr(event, name) for name in _REMEMBERED}
-    texts["caller"] = event.caller.msisdn
-    texts["caller_text"] = event.caller_text
-    for name, text in texts.items():
+    for name, text in (
+        *zip(_REMEMBERED, _remembered(event), strict=True),
+        ("caller", event.caller.msisdn),
+    ):
         if text:
             mark = Mark(at_us, order, text=text)
             known[name] = later(known.get(name), mark) or mark

@@ -13,6 +13,7 @@ import contextlib
 import itertools
 import math
 import queue
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -69,6 +70,8 @@ class SharedCommit:
         self._failure: StoreError | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        # The writer's alone, from one commit to the next.
+        self._connection: Connection | None = None
 
     @property
     def failure(self) -> StoreError | None:
@@ -117,12 +120,10 @@ class SharedCommit:
         if self._pending and self._pending + len(items) > self._pending_max:
             raise StoreUnavailable("too much is in flight")
         future: asyncio.Future[list[Any]] = self._loop.create_future()
-        # A result that nobody waits for any more is no fault to be reported.
-        future.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._pending += len(items)
         self._queue.put(_Job(handler, items, future))
-        # Whoever waits may be cancelled; the job goes on, and its future with it.
-        return await asyncio.shield(future)
+        # Whoever waits may be cancelled, and the future with them; the job goes on.
+        return await future
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         tell = partial(_tell, loop)
@@ -134,6 +135,20 @@ class SharedCommit:
         except Exception as error:  # noqa: BLE001 - without its thread, nobody would be answered
             said = type(error).__name__
             tell(self._refuse, [], StoreBroken(f"the store's writer has failed: {said}"))
+        self._hang_up()
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        return self._connection
+
+    def _hang_up(self) -> None:
+        """Leave the connection, whatever state it is in; the next commit opens another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            # What is wrong with it was said by whatever failed on it.
+            with contextlib.suppress(DBAPIError, sqlite3.Error):
+                connection.close()
 
     def _waiting(self, items_max: float, *, block: bool) -> list[_Job]:
         """Take the jobs that wait, up to so many items; if `block`, wait for the first."""
@@ -154,13 +169,14 @@ class SharedCommit:
         started = time.perf_counter()
         is_kept = is_due = False
         try:
-            with self._engine.connect() as connection:
-                self._commit(connection, jobs)
-                # It is on disk: nothing that fails from here on is an answer to those who waited.
-                is_kept = True
-                tell(self._resolve, jobs)
-                is_due = self._checkpoints.committed(connection)
+            connection = self._connected()
+            self._commit(connection, jobs)
+            # It is on disk: nothing that fails from here on is an answer to those who waited.
+            is_kept = True
+            tell(self._resolve, jobs)
+            is_due = self._checkpoints.committed(connection)
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
+            self._hang_up()
             # What came meanwhile would only wait as long for the same.
             refused = [] if is_kept else [*jobs, *self._waiting(math.inf, block=False)]
             tell(self._refuse, refused, error)
@@ -173,9 +189,9 @@ class SharedCommit:
 
     def _checkpoint(self, tell: Callable[..., None]) -> bool:
         try:
-            with self._engine.connect() as connection:
-                self._checkpoints.make(connection)
+            self._checkpoints.make(self._connected())
         except Exception as error:  # noqa: BLE001 - it failed nobody, and what may pass comes again
+            self._hang_up()
             tell(self._refuse, [], error)
             return ending(error) is None
         return True
@@ -223,7 +239,8 @@ class SharedCommit:
     def _resolve(self, jobs: list[_Job]) -> None:
         for job in jobs:
             self._pending -= len(job.items)
-            job.future.set_result(job.results)
+            if not job.future.done():
+                job.future.set_result(job.results)
 
     def _refuse(self, jobs: list[_Job], error: Exception) -> None:
         final = ending(error)
@@ -232,7 +249,8 @@ class SharedCommit:
             jobs = [*jobs, *self._waiting(math.inf, block=False)]
         for job in jobs:
             self._pending -= len(job.items)
-            job.future.set_exception(_refusal(error))
+            if not job.future.done():
+                job.future.set_exception(_refusal(error))
         if final is not None and self._on_broken is not None:
             self._on_broken()
 
@@ -259,7 +277,7 @@ def _refusal(error: Exception) -> StoreUnavailable:
     final = ending(error)
     if final is not None:
         return StoreBroken(str(final))
-    is_said = isinstance(error, DBAPIError | StoreUnavailable)
+    is_said = isinstance(error, DBAPIError | sqlite3.Error | StoreUnavailable)
     said = said_by(error) if is_said else type(error).__name__
     failure = StoreUnavailable(f"the store can't be written: {said}")
     failure.__cause__ = error

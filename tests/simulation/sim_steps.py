@@ -1,7 +1,7 @@
 """Operations on a store, for comparing the simulated one with the SQL one."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from hypothesis import strategies as st
@@ -39,7 +39,7 @@ KEYS: Final = (
     "contact:p1",
     *MESSAGES,
 )
-COLUMNS: Final = [one.name for one in fields(Row) if one.name not in {"id", "payload"}]
+COLUMNS: Final = [name for name in Row.__struct_fields__ if name not in {"id", "payload"}]
 
 
 @dataclass
