@@ -1,5 +1,7 @@
 """From the wire's shape to a `CallEvent`: the route is found and every number read."""
 
+from typing import Final
+
 from msgspec import Struct
 
 from bridge.domain.errors import InvalidEvent, Issue
@@ -13,6 +15,7 @@ from bridge.domain.events import (
     ExtraDataDocument,
 )
 from bridge.domain.msisdn import NumberStatus, PhoneNumber
+from bridge.domain.plain_events import PlainEvent
 from bridge.domain.routes import Route, RouteTable
 from bridge.domain.units import DAY_US
 
@@ -28,8 +31,12 @@ class Admission(Struct, frozen=True):
     unknown_keys: int = 0
 
 
+_NO_EXTRA_DATA: Final = ExtraDataDocument()
+_NO_DETAILS: Final = ContactDetails()
+
+
 def admit(
-    document: EventDocument,
+    document: EventDocument | PlainEvent,
     *,
     source: str,
     routes: RouteTable,
@@ -46,7 +53,8 @@ def admit(
         document.queue_name or "", document.queue_number or "", document.dest_number or ""
     )
     numbers: list[tuple[str, str]] = []
-    issues = _check_age(document.occurred_at, now_us, age_days_max)
+    occurred_us = document.occurred_at
+    issues = _check_age(occurred_us, now_us, age_days_max)
     caller = route.read(document.caller_number)
     if not document.event_type.is_of_agent:
         numbers.append(("callerNumber", caller.status.value))
@@ -60,12 +68,12 @@ def admit(
             issues.append(Issue("/queueNumber", "is required, since the route gives none"))
     if issues:
         raise InvalidEvent(issues, event_id=document.event_id, event_type=document.event_type)
-    extra_data = document.extra_data or ExtraDataDocument()
+    extra_data = document.extra_data or _NO_EXTRA_DATA
     event = CallEvent(
         source=source,
         event_id=document.event_id,
         type=document.event_type,
-        occurred_us=document.occurred_at,
+        occurred_us=occurred_us,
         route=route.name,
         reference_id=document.reference_id or "",
         related_reference_id=document.related_reference_id or "",
@@ -87,9 +95,9 @@ def admit(
         comment=extra_data.comment or "",
         call_reason=extra_data.call_reason or "",
         appointment_timestamp=extra_data.appointment_timestamp or "",
-        extra=dict(extra_data.model_extra or {}),
+        extra=extra_data.model_extra or {},
         attachments=tuple(
-            Attachment(item.content_type, item.name, item.content) for item in document.attachments
+            [Attachment(one.content_type, one.name, one.content) for one in document.attachments]
         ),
     )
     return Admission(event, tuple(numbers), len(document.model_extra or {}))
@@ -104,7 +112,10 @@ def _check_age(occurred_us: int, now_us: int, age_days_max: int) -> list[Issue]:
 
 
 def _called(
-    document: EventDocument, route: Route, numbers: list[tuple[str, str]], issues: list[Issue]
+    document: EventDocument | PlainEvent,
+    route: Route,
+    numbers: list[tuple[str, str]],
+    issues: list[Issue],
 ) -> str:
     if document.event_type.is_of_agent:
         return ""
@@ -122,7 +133,7 @@ def _called(
     return route.dest_msisdn
 
 
-def _agent(document: EventDocument) -> Agent | None:
+def _agent(document: EventDocument | PlainEvent) -> Agent | None:
     if document.device_id is None or document.extension_id is None:
         return None
     return Agent(document.device_id, document.extension_id)
@@ -146,7 +157,7 @@ def _contact(
     contact: ContactDocument | None, route: Route, numbers: list[tuple[str, str]]
 ) -> ContactDetails:
     if contact is None:
-        return ContactDetails()
+        return _NO_DETAILS
     voice: list[str] = []
     for text in contact.voice:
         read: PhoneNumber = route.read(text)

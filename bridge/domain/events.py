@@ -10,7 +10,7 @@ import binascii
 import re
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Protocol
 
 from msgspec import Struct, field
 from pydantic import (
@@ -98,7 +98,12 @@ def read_rfc3339(value: object) -> int:
         raise PydanticCustomError("rfc3339", "is no moment that exists") from None
 
 
-def _check_link(value: str) -> str:
+def check_link(value: str) -> str:
+    """Return a link that begins as one does.
+
+    Raises:
+        PydanticCustomError: it doesn't.
+    """
     if not value.lower().startswith(("http:", "https:")):
         raise PydanticCustomError("link", "must begin with http: or https:")
     return value
@@ -210,9 +215,26 @@ class EventDocument(_Document):
     outcome: Outcome | None = None
     paging_number: Text128 | None = None
     paging_name: Text128 | None = None
-    link: Annotated[str, Field(max_length=2048), AfterValidator(_check_link)] | None = None
+    link: Annotated[str, Field(max_length=2048), AfterValidator(check_link)] | None = None
     extra_data: ExtraDataDocument | None = None
     attachments: Annotated[tuple[AttachmentDocument, ...], Field(max_length=10, strict=False)] = ()
+
+
+class EventShape(Protocol):
+    """What was read of an event, whichever way; see `EventDocument`."""
+
+    @property
+    def event_type(self) -> EventType: ...  # noqa: D102 - as there
+    @property
+    def reference_id(self) -> str | None: ...  # noqa: D102 - as there
+    @property
+    def device_id(self) -> int | None: ...  # noqa: D102 - as there
+    @property
+    def extension_id(self) -> int | None: ...  # noqa: D102 - as there
+    @property
+    def agent_id(self) -> str | None: ...  # noqa: D102 - as there
+    @property
+    def attachments(self) -> tuple[AttachmentDocument, ...]: ...  # noqa: D102 - as there
 
 
 _DETAILS: Final = {
@@ -248,7 +270,7 @@ def parse_event(document: object) -> EventDocument:
     except ValidationError as error:
         issues = [_issue(item) for item in error.errors(include_url=False, include_input=False)]
         raise _invalid(document, issues) from None
-    issues = _check_together(parsed)
+    issues = check_together(parsed)
     if issues:
         raise _invalid(document, issues)
     return parsed
@@ -263,7 +285,8 @@ def _invalid(document: dict[Any, Any], issues: list[Issue]) -> InvalidEvent:
     )
 
 
-def _check_together(event: EventDocument) -> list[Issue]:
+def check_together(event: "EventShape") -> list[Issue]:
+    """Return what is wrong with fields that need each other."""
     issues = []
     if (event.device_id is None) != (event.extension_id is None):
         missing = "/extensionId" if event.extension_id is None else "/deviceId"

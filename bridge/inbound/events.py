@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import orjson
 from aiohttp import web
+from msgspec import Struct
 
 from bridge.domain.errors import InvalidEvent, Issue, StoreUnavailable
 from bridge.inbound.auth import Doorkeeper
@@ -14,7 +14,6 @@ from bridge.inbound.bodies import Bodies, keep_refusals, peer_of, read_body, ref
 from bridge.inbound.problems import problem
 from bridge.inbound.shapes import (
     BATCH_MAX,
-    BODY_BYTES_MAX,
     SINGLE_BYTES_MAX,
     Body,
     Candidate,
@@ -27,6 +26,7 @@ from bridge.services.ingest import Arrival, Ingest, Receipt, Taken
 
 SOURCE: Final = "aventa"
 _UNAUTHORISED: Final = "A valid bearer token or webhook signature is needed."
+_NOT_REFUSED: Final = frozenset({200, 202, 503})
 _CONFLICT: Final = "an event with this id and other content is kept already"
 
 
@@ -42,8 +42,7 @@ class DoorMeter(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Verdict:
+class _Verdict(Struct, frozen=True):
     """What is answered for one candidate."""
 
     status: int
@@ -129,7 +128,7 @@ class EventsEndpoint:
         has_attachments = isinstance(document, dict) and bool(document.get("attachments"))
         if len(raw) > SINGLE_BYTES_MAX and not has_attachments:
             return problem(413, f"One event holds at most {SINGLE_BYTES_MAX // 1024} KiB.")
-        (verdict,) = await self._judge([candidate], request)
+        (verdict,) = await self._judge([candidate], request, len(raw))
         if verdict.status == 202:
             return _json(202, {"status": "accepted", "eventId": verdict.event_id})
         if verdict.status == 200:
@@ -146,7 +145,7 @@ class EventsEndpoint:
             return await self._refuse(422, "The batch is empty.", raw, request, results=[])
         if len(body.candidates) > BATCH_MAX:
             return problem(413, f"A batch holds at most {BATCH_MAX:,} events.")
-        verdicts = await self._judge(body.candidates, request)
+        verdicts = await self._judge(body.candidates, request, len(raw))
         if any(verdict.status == 503 for verdict in verdicts):
             return problem(503, "Not all events can be kept now; send the batch again later.")
         results = [_result(verdict) for verdict in verdicts]
@@ -160,10 +159,10 @@ class EventsEndpoint:
         )
 
     async def _judge(
-        self, candidates: Sequence[Candidate], request: web.BaseRequest
+        self, candidates: Sequence[Candidate], request: web.BaseRequest, size: int
     ) -> list[_Verdict]:
-        """Let in what can be, keep it, and quarantine the rest."""
-        if (request.content_length or BODY_BYTES_MAX) > SINGLE_BYTES_MAX:
+        """Let in what can be of a body of this size, keep it, and quarantine the rest."""
+        if size > SINGLE_BYTES_MAX:
             admitted = await asyncio.to_thread(self._admit, candidates)
         else:
             admitted = self._admit(candidates)
@@ -173,6 +172,8 @@ class EventsEndpoint:
         for (index, arrival), receipt in zip(arrivals, receipts, strict=True):
             verdicts[index] = self._read_receipt(arrival, receipt)
         decided = [verdict for verdict in verdicts if verdict is not None]
+        if all(verdict.status in _NOT_REFUSED for verdict in decided):
+            return decided
         return await self._quarantine(candidates, decided, request)
 
     def _admit(self, candidates: Sequence[Candidate]) -> list[Arrival | _Verdict]:
@@ -210,7 +211,7 @@ class EventsEndpoint:
         refusals: list[Refusal] = []
         after: list[_Verdict] = []
         for candidate, verdict in zip(candidates, verdicts, strict=True):
-            if verdict.status in {200, 202, 503}:
+            if verdict.status in _NOT_REFUSED:
                 after.append(verdict)
                 continue
             if verdict.status != 409:  # a conflict was counted when it was found
@@ -265,6 +266,8 @@ class EventsEndpoint:
 
 
 def _shape_of(request: web.BaseRequest) -> Shape | None:
+    if request.headers.get("Content-Type") == Shape.JSON:
+        return Shape.JSON
     charset = (request.charset or "utf-8").lower()
     try:
         shape = Shape(request.content_type)

@@ -1,13 +1,14 @@
 """The shapes that events come in: one, an array, NDJSON, CloudEvents. All become plain objects."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
 import orjson
+from msgspec import Struct
 
 from bridge.domain.errors import InvalidEvent, Issue
+from bridge.domain.plain_events import read_plain
 from bridge.inbound.strict_json import StrictJsonError, loads, loads_lines
 
 SINGLE_BYTES_MAX: Final = 256 * 1024
@@ -25,17 +26,18 @@ class Shape(StrEnum):
     CLOUDEVENTS = "application/cloudevents-batch+json"
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """What may be an event: an object, or what is wrong with it and the bytes that it came in."""
+class Candidate(Struct, frozen=True):
+    """What may be an event: an object or a plain event, or what is wrong with it.
+
+    `raw` are the bytes that it came in, where those are known.
+    """
 
     document: Any = None
     error: InvalidEvent | None = None
     raw: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(Struct, frozen=True):
     """What a request holds."""
 
     is_batch: bool
@@ -50,7 +52,10 @@ def read(shape: Shape, raw: bytes, headers: Mapping[str, str]) -> Body:
         InvalidEvent: it holds nothing that could be an event.
     """
     if shape is Shape.NDJSON:
-        return Body(is_batch=True, candidates=[_line(line) for line in loads_lines(raw)])
+        lines = loads_lines(raw, first=_plain)
+        return Body(is_batch=True, candidates=[_line(line) for line in lines])
+    if shape is Shape.JSON and (plain := _plain(raw)) is not None:
+        return Body(is_batch=False, candidates=[plain])
     document = loads(raw)
     if shape is Shape.CLOUDEVENTS:
         if not isinstance(document, list):
@@ -63,7 +68,14 @@ def read(shape: Shape, raw: bytes, headers: Mapping[str, str]) -> Body:
     return Body(is_batch=False, candidates=[Candidate(_with_webhook_id(document, headers))])
 
 
+def _plain(raw: bytes) -> Candidate | None:
+    event = read_plain(raw)
+    return None if event is None else Candidate(event, raw=raw)
+
+
 def _line(line: Any) -> Candidate:
+    if isinstance(line, Candidate):
+        return line
     if isinstance(line, StrictJsonError):
         return Candidate(error=InvalidEvent([Issue(line.pointer, line.detail)]), raw=line.line)
     return Candidate(line)

@@ -10,10 +10,13 @@ with what orjson would need beside it to find duplicate keys and integers out of
 
 import json
 import re
+from collections.abc import Callable
 from math import isfinite
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 JsonValue: TypeAlias = bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"] | None
+
+KnownT = TypeVar("KnownT")
 
 _LINES_MAX: Final = 250_000
 
@@ -55,6 +58,10 @@ _BAD_ESCAPE: Final = re.compile(
 _LINE: Final = re.compile(rb"[^ \t\r\n][^\n]*")
 
 
+def _knows_none(_line: bytes) -> None:
+    return None
+
+
 class StrictJsonError(ValueError):
     """A body that isn't JSON as the bridge reads it.
 
@@ -89,7 +96,12 @@ def loads(raw: bytes, *, depth_max: int = 32) -> JsonValue:
     return _loads_bare(raw.removeprefix(_BOM), depth_max)
 
 
-def loads_lines(raw: bytes, *, depth_max: int = 32) -> list[JsonValue | StrictJsonError]:
+def loads_lines(
+    raw: bytes,
+    *,
+    depth_max: int = 32,
+    first: Callable[[bytes], KnownT | None] = _knows_none,
+) -> list[JsonValue | StrictJsonError | KnownT]:
     r"""Read one JSON value a line (NDJSON); blank lines are skipped, lines may end in `\r\n`.
 
     A bad line doesn't spoil its neighbours: its error stands in its place. Where the body as a
@@ -99,6 +111,8 @@ def loads_lines(raw: bytes, *, depth_max: int = 32) -> list[JsonValue | StrictJs
     Args:
         raw: The body, read by the rules of `loads` line by line.
         depth_max: How many arrays and objects may lie within each other in one line.
+        first: Who is asked about each line before it is read here; what it returns, unless that
+            is None, stands in the line's place.
 
     Returns:
         For each line that isn't blank, in order, its value or its error.
@@ -107,10 +121,14 @@ def loads_lines(raw: bytes, *, depth_max: int = 32) -> list[JsonValue | StrictJs
     wide = _wide_encoding(raw)
     if wide is not None:
         return [_wide_error(wide)]
-    results: list[JsonValue | StrictJsonError] = []
+    results: list[JsonValue | StrictJsonError | KnownT] = []
     for line in _LINE.finditer(raw):
         if len(results) == _LINES_MAX:
             return [StrictJsonError(f"The body has more than {_LINES_MAX} lines.")]
+        known = first(line.group())
+        if known is not None:
+            results.append(known)
+            continue
         try:
             results.append(_loads_bare(line.group(), depth_max))
         except StrictJsonError as error:

@@ -1,8 +1,9 @@
 """What Prometheus sees (the contract's section 7). No label holds personal data."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from functools import cache
+from typing import Final, TypeVar
 
 from prometheus_client import (
     CollectorRegistry,
@@ -30,6 +31,8 @@ _CENTION: Final = "cention"
 ONWARD: Final = "onward"
 _KINDS: Final = tuple(kind.value for kind in Kind)
 
+MetricT = TypeVar("MetricT", Counter, Histogram)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreFigures:
@@ -54,11 +57,13 @@ class BridgeMetrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
-        self._events = Counter(
-            "bridge_events",
-            "Events by type and outcome.",
-            ["type", "outcome"],
-            registry=self.registry,
+        self._events = _each(
+            Counter(
+                "bridge_events",
+                "Events by type and outcome.",
+                ["type", "outcome"],
+                registry=self.registry,
+            )
         )
         self._ingest = Histogram(
             "bridge_ingest_seconds",
@@ -66,43 +71,55 @@ class BridgeMetrics:
             buckets=_FAST,
             registry=self.registry,
         )
-        self._numbers = Counter(
-            "bridge_msisdn",
-            "Phone numbers read, by field and result.",
-            ["field", "result"],
-            registry=self.registry,
+        self._numbers = _each(
+            Counter(
+                "bridge_msisdn",
+                "Phone numbers read, by field and result.",
+                ["field", "result"],
+                registry=self.registry,
+            )
         )
         self._unknown = Counter(
             "bridge_unknown_keys", "Top-level event keys that nobody knows.", registry=self.registry
         )
-        self._deliveries = Counter(
-            "bridge_deliveries",
-            "Delivery attempts by outcome.",
-            ["kind", "outcome"],
-            registry=self.registry,
+        self._deliveries = _each(
+            Counter(
+                "bridge_deliveries",
+                "Delivery attempts by outcome.",
+                ["kind", "outcome"],
+                registry=self.registry,
+            )
         )
-        self._upstream = Histogram(
-            "bridge_upstream_seconds",
-            "Requests to the upstream: sent to answered.",
-            ["upstream", "kind"],
-            buckets=_UPSTREAM,
-            registry=self.registry,
+        self._upstream = _each(
+            Histogram(
+                "bridge_upstream_seconds",
+                "Requests to the upstream: sent to answered.",
+                ["upstream", "kind"],
+                buckets=_UPSTREAM,
+                registry=self.registry,
+            )
         )
-        self._responses = Counter(
-            "bridge_upstream_responses",
-            "The upstream's answers by status.",
-            ["upstream", "status"],
-            registry=self.registry,
+        self._responses = _each(
+            Counter(
+                "bridge_upstream_responses",
+                "The upstream's answers by status.",
+                ["upstream", "status"],
+                registry=self.registry,
+            )
         )
-        self._delivered = Histogram(
-            "bridge_event_to_delivery_seconds",
-            "Event accepted to delivered.",
-            ["kind"],
-            buckets=_DELIVERY,
-            registry=self.registry,
+        self._delivered = _each(
+            Histogram(
+                "bridge_event_to_delivery_seconds",
+                "Event accepted to delivered.",
+                ["kind"],
+                buckets=_DELIVERY,
+                registry=self.registry,
+            )
         )
-        self._contacts = Counter(
-            "bridge_contacts", "What became of contacts.", ["outcome"], registry=self.registry
+        self._contacts = _each(
+            Counter(
+                "bridge_contacts", "What became of contacts.", ["outcome"], registry=self.registry
+            )
         )
         self._calls = Counter(
             "bridge_calls_closed",
@@ -163,16 +180,16 @@ class BridgeMetrics:
         """Make the series that alerts rely on exist before their first event."""
         for kind in _KINDS:
             for outcome in ("delivered", "retried", "dead", "in_doubt"):
-                self._deliveries.labels(kind, outcome)
+                self._deliveries(kind, outcome)
         for outcome in ("created", "updated", "unchanged", "conflict"):
-            self._contacts.labels(outcome)
+            self._contacts(outcome)
         for outcome in ("abandoned", "stale"):
             self._calls.labels(outcome)
         self._breaker.labels(_CENTION).set(0)
 
     def event(self, event_type: str, outcome: str) -> None:
         """Count an event by type and outcome."""
-        self._events.labels(event_type or "unknown", outcome).inc()
+        self._events(event_type or "unknown", outcome).inc()
 
     def ingested(self, seconds: float) -> None:
         """Measure a request from the door to its answer."""
@@ -180,7 +197,7 @@ class BridgeMetrics:
 
     def number(self, field: str, result: str) -> None:
         """Count a phone number that was read."""
-        self._numbers.labels(field, result).inc()
+        self._numbers(field, result).inc()
 
     def unknown_keys(self, count: int) -> None:
         """Count top-level keys that nobody knows."""
@@ -188,7 +205,7 @@ class BridgeMetrics:
 
     def contact(self, outcome: str) -> None:
         """Count what became of a contact."""
-        self._contacts.labels(outcome).inc()
+        self._contacts(outcome).inc()
 
     def call(self, outcome: str) -> None:
         """Count a call that was closed without an end."""
@@ -204,7 +221,7 @@ class BridgeMetrics:
 
     def delivery(self, kind: Kind, outcome: str) -> None:
         """Count an attempt by what came of it."""
-        self._deliveries.labels(kind.value, outcome).inc()
+        self._deliveries(kind.value, outcome).inc()
 
     def upstream(self, kind: Kind, reply: Reply) -> None:
         """Measure a request by its status and time."""
@@ -212,14 +229,14 @@ class BridgeMetrics:
         if upstream == _CENTION:
             self.last_reply = reply
         status = reply.failure.value if reply.failure else str(reply.status)
-        self._responses.labels(upstream, status).inc()
-        self._upstream.labels(upstream, kind.value).observe(reply.seconds)
+        self._responses(upstream, status).inc()
+        self._upstream(upstream, kind.value).observe(reply.seconds)
 
     def read(self, what: str, reply: Reply) -> None:
         """Measure a reading request by its status and time."""
         status = reply.failure.value if reply.failure else str(reply.status)
-        self._responses.labels(_CENTION, status).inc()
-        self._upstream.labels(_CENTION, what).observe(reply.seconds)
+        self._responses(_CENTION, status).inc()
+        self._upstream(_CENTION, what).observe(reply.seconds)
 
     def lookup(self, outcome: str) -> None:
         """Count what came of looking a delivery up: found, absent or held."""
@@ -231,7 +248,7 @@ class BridgeMetrics:
 
     def delivered(self, kind: Kind, seconds: float) -> None:
         """Measure the time from an event's acceptance to its delivery."""
-        self._delivered.labels(kind.value).observe(max(seconds, 0.0))
+        self._delivered(kind.value).observe(max(seconds, 0.0))
 
     def committed(self, items: int, seconds: float) -> None:
         """Measure a shared commit."""
@@ -243,6 +260,11 @@ class BridgeMetrics:
         self._expiry.clear()
         for route, expires_at in expiries.items():
             self._expiry.labels(route).set(expires_at)
+
+
+def _each(metric: MetricT) -> Callable[..., MetricT]:
+    """Return what knows each series by its labels: to find one takes longer than to count."""
+    return cache(metric.labels)
 
 
 class StoreCollector(Collector):

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from bridge.domain.admission import Admission, admit
 from bridge.domain.events import CallEvent, parse_event
+from bridge.domain.plain_events import PlainEvent, canonical
 from bridge.ports import Clock, Entry, EventKey, Gate, Meter, Transaction, Writer
 from bridge.services.folding import NO_EFFECT, Effect, Folder, Happening, IngestPolicy, digest
 
@@ -100,13 +101,13 @@ class Ingest:
         """
         now_us, policy = self._clock.now_us(), self.policy
         admission = admit(
-            parse_event(document),
+            document if isinstance(document, PlainEvent) else parse_event(document),
             source=source,
             routes=policy.guide.routes,
             now_us=now_us,
             age_days_max=policy.journal_days,
         )
-        payload = orjson.dumps(_canonical(document), option=orjson.OPT_SORT_KEYS)
+        payload = _canonical(document)
         return Arrival(
             admission=admission,
             digest=digest(self._digest_key, payload),
@@ -199,13 +200,15 @@ def _entry(arrival: Arrival) -> Entry:
     )
 
 
-def _canonical(document: Any) -> Any:
+def _canonical(document: Any) -> bytes:
     """Return the content that tells two events apart: `null` and `""` are the same as absent."""
+    if isinstance(document, PlainEvent):
+        return canonical(document)
     content = _present(document)
     for name in _NESTED:
         if isinstance(content.get(name), dict):
             content[name] = _present(content[name])
-    return content
+    return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
 
 
 def _present(document: dict[str, Any]) -> dict[str, Any]:
