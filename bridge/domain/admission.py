@@ -20,7 +20,7 @@ from bridge.domain.routes import Route, RouteTable
 from bridge.domain.units import DAY_US
 
 
-class Admission(Struct, frozen=True):
+class Admission(Struct, frozen=True, gc=False):
     """An event let in: what was read of its numbers, and how many keys nobody knows.
 
     `numbers` holds (field, result) pairs for the count of numbers.

@@ -16,21 +16,21 @@ class FileType(StrEnum):
     ARCHIVE = "c3_area_archives"
 
 
-class FileName(Struct, frozen=True, omit_defaults=True):
+class FileName(Struct, frozen=True, gc=False, omit_defaults=True):
     """What a file is known by in its workspace."""
 
     type: FileType
     id: int
 
 
-class Recipient(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Recipient(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """Whom an answer is to."""
 
     name: str = ""
     email_address: str = ""
 
 
-class Answer(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Answer(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """What Cention tells of an answered errand. `errand_id` is the errand's own id.
 
     `answer_id` and `response_id` are those of the answer and of its text, empty where they are not
@@ -64,7 +64,7 @@ class Answer(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return "/".join(quote(one, safe="") for one in ids)
 
 
-class KeptFile(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class KeptFile(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """A file of an answer: fetched if it has a digest, given up if it has an `error`.
 
     `sha256` is the digest of its content in hexadecimal, by which it is kept; `size` is in bytes.
@@ -84,7 +84,7 @@ class KeptFile(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return bool(self.sha256 or self.error)
 
 
-class OnwardAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class OnwardAnswer(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """An answer to be sent on. `reference_id` is the call's, empty where it is of no known call.
 
     `webhook_id` is the same however often it is sent.

@@ -27,7 +27,7 @@ from bridge.domain.units import HOUR_US, SECOND_US
 CallKey = tuple[str, str]
 
 
-class CallPolicy(Struct, frozen=True, kw_only=True):
+class CallPolicy(Struct, frozen=True, gc=False, kw_only=True):
     """When a reference is used again, and when a call counts as abandoned or forgotten."""
 
     reuse_after_us: int = 24 * HOUR_US
@@ -36,7 +36,7 @@ class CallPolicy(Struct, frozen=True, kw_only=True):
     journal_us: int = 30 * 24 * HOUR_US
 
 
-class Thread(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Thread(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """All that is known of one reference, the oldest span first."""
 
     spans: tuple[Span, ...] = ()
@@ -53,7 +53,7 @@ class Thread(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return any(_awaits_callback(call) for call in _calls(list(self.spans)))
 
 
-class Asked(Struct, frozen=True):
+class Asked(Struct, frozen=True, gc=False):
     """What the rules want of an event: the errand, were it to be created, its end, and so on.
 
     `rule` names the one that was taken. The default agent is the route's. `claim` is what is said
@@ -69,7 +69,7 @@ class Asked(Struct, frozen=True):
     unsent: Unsent | None = None
 
 
-class Folded(Struct, frozen=True):
+class Folded(Struct, frozen=True, gc=False):
     """A thread after an event, what is to leave because of it, and when to look at it again.
 
     `notice` is a message to the caller, and `called_off` are the keys of those that are not true
@@ -292,7 +292,7 @@ def _timer(thread: Thread, now_us: int, policy: CallPolicy) -> int | None:
     return None
 
 
-class Lapsed(Struct, frozen=True):
+class Lapsed(Struct, frozen=True, gc=False):
     """A thread after its timer ran out, what became of its calls, and when to look again.
 
     Of those that were abandoned, no event has told of the `untold`.

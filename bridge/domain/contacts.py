@@ -17,7 +17,7 @@ CHANNELS: Final = ("voice", "email", "facebook", "vk", "line")
 Key = tuple[str, str, str]
 
 
-class Card(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Card(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """A contact card's content; `voice` holds numbers with the plus. Empty means unknown."""
 
     name: str = ""
@@ -97,7 +97,7 @@ def _difference(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]
     return tuple(value for value in one if value not in other)
 
 
-class Claim(Struct, frozen=True, kw_only=True):
+class Claim(Struct, frozen=True, gc=False, kw_only=True):
     """What an event says of its caller. `scope` is the upstream whose cards it is about."""
 
     scope: str
@@ -119,7 +119,7 @@ def keys_of(scope: str, card: Card) -> tuple[Key, ...]:
     return tuple(keys)
 
 
-class Person(Struct, frozen=True, kw_only=True):
+class Person(Struct, frozen=True, gc=False, kw_only=True):
     """One caller as the bridge knows them in one workspace.
 
     `confirmed_us` is when Cention last acknowledged the card, `named_us` when the event happened
@@ -179,7 +179,7 @@ def _without(card: Card, numbers: frozenset[str]) -> Card:
     return replace(card, voice=tuple(one for one in card.voice if one not in numbers))
 
 
-class Dispute(Struct, frozen=True, kw_only=True):
+class Dispute(Struct, frozen=True, gc=False, kw_only=True):
     """What an event says is one person's, and is another's as far as is known.
 
     `owner` is whose the key is, `claimant` whom the event was taken to be about; empty: nobody
@@ -191,7 +191,7 @@ class Dispute(Struct, frozen=True, kw_only=True):
     claimant: str
 
 
-class Identified(Struct, frozen=True):
+class Identified(Struct, frozen=True, gc=False):
     """Whom a claim is about, with the claim laid over them; None: held, nothing is changed.
 
     `new_keys` are to be noted as this person's, `disputes` are what keeps them from being more.

@@ -70,7 +70,7 @@ PENDING_STATES = (State.READY, State.BLOCKED, State.SENDING, State.DOUBTFUL)
 STOPPED_STATES = (State.DEAD, State.HELD, State.PARKED)
 
 
-class Integration(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Integration(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """The call that an errand is about, as Cention's Aventa integration wants it.
 
     `dest_number` is an MSISDN without the plus; empty texts are left out of the document.
@@ -89,7 +89,7 @@ class Integration(Struct, frozen=True, kw_only=True, omit_defaults=True):
     appointment_timestamp: str = ""
 
 
-class ClosingAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ClosingAnswer(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """Makes an errand that is answered already, or signs a WhatsApp template."""
 
     user_type: str
@@ -99,7 +99,7 @@ class ClosingAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     html_body: str = ""
 
 
-class WhatsAppTemplate(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class WhatsAppTemplate(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """A template message of WhatsApp; `params` is a list of objects as the vendor shows it.
 
     `route` is that of the call that it is about, whose people's time of day counts.
@@ -111,7 +111,7 @@ class WhatsAppTemplate(Struct, frozen=True, kw_only=True, omit_defaults=True):
     route: str = ""
 
 
-class NewErrand(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class NewErrand(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """An errand to be created. `sender` goes out as `from`."""
 
     message_id: str
@@ -128,7 +128,7 @@ class NewErrand(Struct, frozen=True, kw_only=True, omit_defaults=True):
     watemplate: WhatsAppTemplate | None = None
 
 
-class EndErrand(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class EndErrand(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """The end of the errand that was created with this reference."""
 
     reference_id: str
@@ -146,7 +146,7 @@ PAYLOADS: Final[Mapping[Kind, type[Payload]]] = {
 }
 
 
-class Draft(Struct, frozen=True, kw_only=True):
+class Draft(Struct, frozen=True, gc=False, kw_only=True):
     """A delivery that an event asks for.
 
     `key` is unique for ever: asking twice makes one. Asking again with another payload changes
@@ -178,7 +178,7 @@ class Unsent(StrEnum):
     EXPIRED = "expired"
 
 
-class Notice(Struct, frozen=True, kw_only=True):
+class Notice(Struct, frozen=True, gc=False, kw_only=True):
     """A WhatsApp template to be sent: at most one a call and `rule`.
 
     It goes to the MSISDN `number`, known in the workspace of `scope`; that person gets the same

@@ -16,7 +16,7 @@
 from msgspec import Struct
 
 
-class Issue(Struct, frozen=True):
+class Issue(Struct, frozen=True, gc=False):
     """One thing that is wrong with a document.
 
     `pointer` is an RFC 6901 JSON pointer into it, and `detail` says what is wrong without

@@ -303,14 +303,14 @@ def check_together(event: "EventShape") -> list[Issue]:
     return issues
 
 
-class Agent(Struct, frozen=True, omit_defaults=True):
+class Agent(Struct, frozen=True, gc=False, omit_defaults=True):
     """The desk that a call is at: Cention knows an agent by these two ids."""
 
     device_id: int
     extension_id: int
 
 
-class Attachment(Struct, frozen=True, omit_defaults=True):
+class Attachment(Struct, frozen=True, gc=False, omit_defaults=True):
     """A file that goes with an errand; `content` is base64."""
 
     content_type: str
@@ -318,7 +318,7 @@ class Attachment(Struct, frozen=True, omit_defaults=True):
     content: str
 
 
-class ContactDetails(Struct, frozen=True):
+class ContactDetails(Struct, frozen=True, gc=False):
     """Further channels of a caller; `voice` holds numbers with the plus, read already."""
 
     email: tuple[str, ...] = ()
@@ -336,7 +336,7 @@ class ContactDetails(Struct, frozen=True):
 WITHHELD: Final = PhoneNumber(NumberStatus.WITHHELD)
 
 
-class CallEvent(Struct, frozen=True, kw_only=True):
+class CallEvent(Struct, frozen=True, gc=False, kw_only=True):
     """A valid event with its numbers read and its route found; absent texts are empty.
 
     `occurred_us` is microseconds since 1970. `dest_msisdn` has no plus. `extra` holds the keys of

@@ -82,7 +82,7 @@ class NumberStatus(StrEnum):
     INVALID = "invalid"
 
 
-class PhoneNumber(Struct, frozen=True):
+class PhoneNumber(Struct, frozen=True, gc=False):
     """A telephone number as it was understood.
 
     Attributes:

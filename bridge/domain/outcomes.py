@@ -25,7 +25,7 @@ class Failure(StrEnum):
     LOST = "lost"
 
 
-class Reply(Struct, frozen=True, kw_only=True):
+class Reply(Struct, frozen=True, gc=False, kw_only=True):
     """What came back: a status, or how it failed.
 
     `remote_id` is the id that the upstream gave. `retry_after_s` is its Retry-After in seconds.
@@ -41,7 +41,7 @@ class Reply(Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
 
 
-class Ruling(Struct, frozen=True):
+class Ruling(Struct, frozen=True, gc=False):
     """The verdict on a reply; `pauses_rate` where the upstream asked for less (429)."""
 
     verdict: Verdict

@@ -24,7 +24,7 @@ _NO_DIGIT: Final = re.compile(r"\D")
 _MINUTE_DIGITS: Final = len("202607171708")
 
 
-class Action(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Action(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """Something that was done with an errand. `at_s` is Unix seconds.
 
     `time` is the same moment as Cention shows it, in its own time zone.
@@ -36,7 +36,7 @@ class Action(Struct, frozen=True, kw_only=True, omit_defaults=True):
     time: str = ""
 
 
-class Sla(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Sla(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """Whether an errand was handled in time, by Cention's reckoning. Times are seconds.
 
     `expiry` is 0 for none, 1 for a warning, 2 for expired.
@@ -49,7 +49,7 @@ class Sla(Struct, frozen=True, kw_only=True, omit_defaults=True):
     is_done_due: bool = False
 
 
-class ErrandReport(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ErrandReport(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """A report as it was read. Texts may hold HTML, and are data: never shown as they are.
 
     `answered_minute` is Cention's `answeredDate`, without a zone. `sla` is None while Cention is
@@ -98,7 +98,7 @@ class ErrandReport(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return max(one.at_s for one in self.actions)
 
 
-class Origin(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Origin(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """The call that an errand is of, as far as it is known.
 
     `called_us` is when the event that asked for the errand happened. `marker` is its message id.
@@ -117,7 +117,7 @@ class Origin(Struct, frozen=True, kw_only=True, omit_defaults=True):
     is_answered_by_rule: bool = False
 
 
-class News(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class News(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """What a report tells for the first time. `answer_s` is the time from the call to the answer.
 
     `sla` and `tags` are told once, when the errand is done.
@@ -128,7 +128,7 @@ class News(Struct, frozen=True, kw_only=True, omit_defaults=True):
     tags: tuple[str, ...] = ()
 
 
-class Followed(Struct, frozen=True, kw_only=True):
+class Followed(Struct, frozen=True, gc=False, kw_only=True):
     """An errand that is followed by its reports. Times ending in `_us` are since 1970.
 
     `due_us` is when to read it again whatever the list of changed errands says; `is_whole` says
@@ -258,7 +258,7 @@ def _with_sla(
     return told, News() if errand.origin.is_answered_by_rule else news
 
 
-class Rating(Struct, frozen=True, kw_only=True):
+class Rating(Struct, frozen=True, gc=False, kw_only=True):
     """A Facebook rating: so many stars, 1 to 5, at a time in Unix seconds; 0: it isn't told.
 
     Who recommends a page without stars has none.

@@ -36,7 +36,7 @@ _REMEMBERED: Final = (
 _remembered: Final = attrgetter(*_REMEMBERED)
 
 
-class Mark(Struct, frozen=True, omit_defaults=True):
+class Mark(Struct, frozen=True, gc=False, omit_defaults=True):
     """The latest of its kind: ordered by when it happened, then by when it came."""
 
     at_us: int
@@ -59,7 +59,7 @@ def _earlier(one: int | None, other: int | None) -> int | None:
     return min(one, other)
 
 
-class Creation(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Creation(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """An errand that an event asked for.
 
     `draft` is there until it is emitted; `end` is the last end that was. One that `is_closed` is
@@ -77,7 +77,7 @@ class Creation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     is_closed: bool = False
 
 
-class Noted(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Noted(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """A message that a rule has sent, or would have, in this call: it does so once.
 
     An answer calls off one that `is_of_no_answer`.
@@ -88,7 +88,7 @@ class Noted(Struct, frozen=True, kw_only=True, omit_defaults=True):
     is_of_no_answer: bool = False
 
 
-class Span(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Span(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """What is known of one run of events."""
 
     first_us: int

@@ -42,7 +42,7 @@ class DoorMeter(Protocol):
         ...
 
 
-class _Verdict(Struct, frozen=True):
+class _Verdict(Struct, frozen=True, gc=False):
     """What is answered for one candidate."""
 
     status: int

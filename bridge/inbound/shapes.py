@@ -26,7 +26,7 @@ class Shape(StrEnum):
     CLOUDEVENTS = "application/cloudevents-batch+json"
 
 
-class Candidate(Struct, frozen=True):
+class Candidate(Struct, frozen=True, gc=False):
     """What may be an event: an object or a plain event, or what is wrong with it.
 
     `raw` are the bytes that it came in, where those are known.
@@ -37,7 +37,7 @@ class Candidate(Struct, frozen=True):
     raw: bytes = b""
 
 
-class Body(Struct, frozen=True):
+class Body(Struct, frozen=True, gc=False):
     """What a request holds."""
 
     is_batch: bool

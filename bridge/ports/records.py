@@ -9,7 +9,7 @@ from bridge.domain.deliveries import Draft, Kind, Payload, State, Tier
 EventKey = tuple[str, str]
 
 
-class Entry(Struct, frozen=True, kw_only=True):
+class Entry(Struct, frozen=True, gc=False, kw_only=True):
     """An event as the journal keeps it. `digest` is a keyed hash of its canonical content."""
 
     source: str
@@ -23,7 +23,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     payload: bytes
 
 
-class ThreadRow(Struct, frozen=True, kw_only=True):
+class ThreadRow(Struct, frozen=True, gc=False, kw_only=True):
     """A thread to be kept, and when to look at it again."""
 
     key: CallKey
@@ -31,7 +31,7 @@ class ThreadRow(Struct, frozen=True, kw_only=True):
     timer_us: int | None
 
 
-class Order(Struct, frozen=True, kw_only=True):
+class Order(Struct, frozen=True, gc=False, kw_only=True):
     """A draft to be kept for delivery, with the event that it came of."""
 
     draft: Draft
@@ -41,14 +41,14 @@ class Order(Struct, frozen=True, kw_only=True):
     accepted_us: int
 
 
-class Gate(Struct, frozen=True, kw_only=True):
+class Gate(Struct, frozen=True, gc=False, kw_only=True):
     """What a claim may take: one kind of delivery of one route."""
 
     route: str
     kind: Kind
 
 
-class Claim(Struct, frozen=True, kw_only=True):
+class Claim(Struct, frozen=True, gc=False, kw_only=True):
     """What to claim at a gate: how many of which tier.
 
     `live_us` is since when what was accepted counts as live. It is for the workspace of `scope`;
@@ -65,7 +65,7 @@ class Claim(Struct, frozen=True, kw_only=True):
     floor_id: int = 0
 
 
-class Parcel(Struct, frozen=True, kw_only=True):
+class Parcel(Struct, frozen=True, gc=False, kw_only=True):
     """A claimed delivery. `attempts` counts the one now under way.
 
     `payload` is a `Card` for a contact card. `person` is its contact's id, else empty. `scope` is
@@ -95,7 +95,7 @@ class Parcel(Struct, frozen=True, kw_only=True):
         return self.key.rpartition(":")[0]
 
 
-class Settlement(Struct, frozen=True, kw_only=True):
+class Settlement(Struct, frozen=True, gc=False, kw_only=True):
     """How a delivery stands after an attempt. `tier` is 1 where `due_us` is to be waited for."""
 
     id: int
@@ -108,7 +108,7 @@ class Settlement(Struct, frozen=True, kw_only=True):
     done_us: int | None = None
 
 
-class Attempt(Struct, frozen=True, kw_only=True):
+class Attempt(Struct, frozen=True, gc=False, kw_only=True):
     """One try, as `dead-letters show` tells it."""
 
     delivery_id: int
@@ -119,7 +119,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
     detail: str
 
 
-class Pause(Struct, frozen=True, kw_only=True):
+class Pause(Struct, frozen=True, gc=False, kw_only=True):
     """A gate that is shut. `kind` None: all of the route.
 
     `token_mark` tells which token was refused, so that a new one opens the gate by itself; empty
@@ -134,14 +134,14 @@ class Pause(Struct, frozen=True, kw_only=True):
     token_mark: str = ""
 
 
-class Sighting(Struct, frozen=True, kw_only=True):
+class Sighting(Struct, frozen=True, gc=False, kw_only=True):
     """An errand that was read at Cention, and the marker it carries; empty where it is others'."""
 
     errand_id: int
     marker: str
 
 
-class Quarrel(Struct, frozen=True, kw_only=True):
+class Quarrel(Struct, frozen=True, gc=False, kw_only=True):
     """Something that is said to be one person's, and is another's; see `domain.contacts.Dispute`.
 
     `decided` is the policy that it was decided by.
@@ -154,7 +154,7 @@ class Quarrel(Struct, frozen=True, kw_only=True):
     at_us: int
 
 
-class Telling(Struct, frozen=True, kw_only=True):
+class Telling(Struct, frozen=True, gc=False, kw_only=True):
     """Somebody is sent a message: `whom` is a mark that tells nobody who, `key` the delivery's."""
 
     whom: str
@@ -163,7 +163,7 @@ class Telling(Struct, frozen=True, kw_only=True):
     at_us: int
 
 
-class Refusal(Struct, frozen=True, kw_only=True):
+class Refusal(Struct, frozen=True, gc=False, kw_only=True):
     """What was refused at the door, kept for a person. `body` may be cut to size."""
 
     id: str

@@ -25,7 +25,7 @@ _LATER_TURN: Final = 5
 _CARD_TURN: Final = 3
 
 
-class Wanted(Struct, frozen=True):
+class Wanted(Struct, frozen=True, gc=False):
     """A request for parcels: from where, how many, how many cards among them at most.
 
     `turn` counts what has left before. `is_probe` prefers what may safely be sent twice.
@@ -40,7 +40,7 @@ class Wanted(Struct, frozen=True):
     is_probe: bool = False
 
 
-class Taken(Struct, frozen=True):
+class Taken(Struct, frozen=True, gc=False):
     """What was claimed, and where more may be waiting."""
 
     parcels: list[Parcel]
@@ -89,7 +89,7 @@ class _Basket:
         return len(found)
 
 
-class _Step(Struct, frozen=True):
+class _Step(Struct, frozen=True, gc=False):
     """One tier asked for so many; `are_cards`: for contact cards only, None: for all kinds."""
 
     tier: Tier

@@ -33,7 +33,7 @@ def mark(key: bytes, *parts: str) -> str:
     return digest(key, "\0".join(parts).encode()).hex()
 
 
-class IngestPolicy(Struct, frozen=True, kw_only=True):
+class IngestPolicy(Struct, frozen=True, gc=False, kw_only=True):
     """What a site has decided about intake; `journal_days` is how far back an event may lie."""
 
     calls: CallPolicy
@@ -43,7 +43,7 @@ class IngestPolicy(Struct, frozen=True, kw_only=True):
     journal_days: int = 30
 
 
-class Happening(Struct, frozen=True):
+class Happening(Struct, frozen=True, gc=False):
     """An event on its way into its call, and when it was taken (microseconds since 1970)."""
 
     event: CallEvent
@@ -55,7 +55,7 @@ class Happening(Struct, frozen=True):
         return self.event.source, self.event.call_reference
 
 
-class Effect(Struct, frozen=True, kw_only=True):
+class Effect(Struct, frozen=True, gc=False, kw_only=True):
     """What an event has set going: `rule` decided it, `gates` are where something waits now.
 
     `contact` is how the caller's card is counted, `unsent` why messages were not sent.

@@ -25,7 +25,7 @@ class Taken(StrEnum):
     CONFLICT = "conflict"
 
 
-class Arrival(Struct, frozen=True, kw_only=True):
+class Arrival(Struct, frozen=True, gc=False, kw_only=True):
     """An admitted event on its way into the store."""
 
     admission: Admission
@@ -44,7 +44,7 @@ class Arrival(Struct, frozen=True, kw_only=True):
         return self.event.source, self.event.event_id
 
 
-class Receipt(Struct, frozen=True):
+class Receipt(Struct, frozen=True, gc=False):
     """What became of an arrival, and what it set going."""
 
     taken: Taken

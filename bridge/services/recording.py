@@ -44,7 +44,7 @@ _OUTCOMES: Final = {
 }
 
 
-class DispatchPolicy(Struct, frozen=True, kw_only=True):
+class DispatchPolicy(Struct, frozen=True, gc=False, kw_only=True):
     """What a site has decided about delivery.
 
     `refresh_us` is how long a card is believed; `shared_numbers` (with plus) go on none. `manners`
@@ -72,7 +72,7 @@ class DispatchPolicy(Struct, frozen=True, kw_only=True):
         return person.missing(now_us, self.refresh_us, self.shared_numbers)
 
 
-class Result(Struct, frozen=True, kw_only=True):
+class Result(Struct, frozen=True, gc=False, kw_only=True):
     """An attempt that is over: what was sent with which token, what came back, what it means."""
 
     parcel: Parcel
@@ -81,7 +81,7 @@ class Result(Struct, frozen=True, kw_only=True):
     token_mark: str
 
 
-class Recorded(Struct, frozen=True):
+class Recorded(Struct, frozen=True, gc=False):
     """What was written: the outcome as it is counted, the gates that may hold more now.
 
     `wait_us` is how long until it is tried again; None: it isn't, or not by itself.

@@ -28,7 +28,7 @@ KEEPALIVE_S: Final = 4.0
 _NOT_CONNECTED: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 
-class Answer(Struct, frozen=True, omit_defaults=True):
+class Answer(Struct, frozen=True, gc=False, omit_defaults=True):
     """A reply, and the JSON document that came with it; None where none did.
 
     `is_cut` says that there was more of it than was to be read.
