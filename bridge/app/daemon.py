@@ -163,6 +163,7 @@ class Bridge:
             digest_key=self._key,
             on_work=self._dispatcher.wake,
             on_taken=self._tell if self._is_dry else None,
+            outlet=None if self._is_dry else self._dispatcher,
         )
         self._endpoint = EventsEndpoint(
             ingest=self._ingest,

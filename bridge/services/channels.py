@@ -41,14 +41,15 @@ class Upstream(Struct, frozen=True):
 class Channel:
     """One upstream at work. Times are monotonic seconds.
 
-    `hot` is where something may be waiting; `turns` counts what has left; `misses` counts the 404
-    of each route, `own_misses` those of each delivery.
+    `hot` is where something may be waiting; one claim is made at a time. `turns` counts what has
+    left; `misses` counts the 404 of each route, `own_misses` those of each delivery.
     """
 
     upstream: Upstream
     pace: Pace
     breaker: Breaker = field(default_factory=Breaker)
     hot: set[Stock] = field(default_factory=set)
+    is_claiming: bool = False
     turns: int = 0
     in_flight: int = 0
     cards_in_flight: int = 0

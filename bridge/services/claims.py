@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from bridge.domain.contacts import Card
 from bridge.domain.deliveries import Kind, NewErrand, State, Tier
 from bridge.ports import Claim, Clock, Gate, Parcel, Pause, Settlement, Transaction
-from bridge.services.channels import TURNS, Stock
+from bridge.services.channels import TURNS, Channel, Stock
 from bridge.services.recording import PROBE_US, DispatchPolicy
 
 LIVE_US: Final = 60_000_000
@@ -40,11 +40,31 @@ class Wanted(Struct, frozen=True, gc=False):
     is_probe: bool = False
 
 
-class Taken(Struct, frozen=True, gc=False):
+class Claimed(Struct, frozen=True, gc=False):
     """What was claimed, and where more may be waiting."""
 
     parcels: list[Parcel]
     rest: frozenset[Stock]
+
+
+class Offer:
+    """A request for parcels that goes along with a commit of others."""
+
+    def __init__(self, claims: "Claims", channel: Channel, wanted: Wanted) -> None:
+        """Ask these claims for what may leave by the channel."""
+        self._claims = claims
+        self.channel = channel
+        self.wanted = wanted
+
+    def claim(self, tx: Transaction) -> Claimed:
+        """Claim what may leave, within the commit."""
+        (taken,) = self._claims.take(tx, [self.wanted])
+        return taken
+
+    def emptied(self, taken: Claimed) -> frozenset[Gate]:
+        """Return the gates at which nothing live is left that could have been taken."""
+        stocks = self.wanted.hot - taken.rest
+        return frozenset(gate for gate, tier in stocks if tier is Tier.LIVE)
 
 
 @dataclass(slots=True)
@@ -107,7 +127,7 @@ class Claims:
         self._asked: Counter[tuple[str, Tier, bool]] = Counter()
         self.policy = policy
 
-    def take(self, tx: Transaction, wanted: Sequence[Wanted]) -> list[Taken]:
+    def take(self, tx: Transaction, wanted: Sequence[Wanted]) -> list[Claimed]:
         """Claim parcels for several requests, within one commit."""
         now_us = self._clock.now_us()
         shut = list(tx.pauses())
@@ -119,7 +139,7 @@ class Claims:
             for step in _steps(one):
                 self._fill(tx, basket, step)
             parcels = self._written(tx, basket.parcels, now_us)
-            taken.append(Taken(parcels, frozenset(basket.hot)))
+            taken.append(Claimed(parcels, frozenset(basket.hot)))
         return taken
 
     def _fill(self, tx: Transaction, basket: _Basket, step: _Step) -> None:

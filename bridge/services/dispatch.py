@@ -6,24 +6,29 @@ is known. Lanes are independent; within one, order is kept, since only heads are
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Final
 
 from bridge.domain.deliveries import Kind, Tier
 from bridge.domain.errors import StoreUnavailable
-from bridge.domain.outcomes import Failure, Reply, judge
+from bridge.domain.outcomes import Reply
 from bridge.domain.routes import DEFAULT_ROUTE
 from bridge.ports import Clock, Entropy, Gate, Log, Meter, Parcel, Sender, Transaction, Writer
 from bridge.services.breaker import BreakerState
 from bridge.services.channels import Channel, Upstream, UpstreamGone
-from bridge.services.claims import Claims, Wanted
+from bridge.services.claims import Claimed, Claims, Offer, Wanted
+from bridge.services.courier import STORE_RETRY_S, Courier
 from bridge.services.limiter import Pace
-from bridge.services.recording import DispatchPolicy, Recorded, Recorder, Result
+from bridge.services.recording import DispatchPolicy, Recorder
 from bridge.services.verdicts import Settled
 
 POLL_S: Final = 1.0
 CARDS_SHARE: Final = 4
-STORE_RETRY_S: Final = 1.0
+# What events may cause for which the answer is waited for: an offer is made for these.
+OFFERED: Final = (Kind.NEW_ERRAND, Kind.END_ERRAND, Kind.CONTACT_CARD)
+# Looking at the gates of many routes would hold the commit up for no good.
+OFFER_ROUTES_MAX: Final = 4
 
 
 class Dispatcher:
@@ -44,13 +49,20 @@ class Dispatcher:
     ) -> None:
         """Stand on these ports. `policy` and the upstreams can be replaced while running."""
         self._writer = writer
-        self._sender = sender
         self._clock = clock
-        self._entropy = entropy
         self._meter = meter
         self._log = log
         self.on_doubt = on_doubt
         self.recorder = Recorder(clock=clock, entropy=entropy, sender=sender, policy=policy)
+        self._courier = Courier(
+            writer=writer,
+            sender=sender,
+            clock=clock,
+            entropy=entropy,
+            meter=meter,
+            log=log,
+            recorder=self.recorder,
+        )
         self._claims = Claims(clock, policy)
         self._channels: dict[str, Channel] = {}
         self._wake = asyncio.Event()
@@ -144,7 +156,7 @@ class Dispatcher:
         """Say what came of a reading request that had leave."""
         self._meter.read(what, reply)
         if scope in self._channels:
-            self._learn(self._channels[scope], reply)
+            self._courier.learn(self._channels[scope], reply)
         self._wake.set()
 
     def settled(self, settled: Iterable[Settled]) -> None:
@@ -174,17 +186,6 @@ class Dispatcher:
         """Say whether an upstream answers, as far as is known."""
         channel = self._channels.get(scope)
         return channel is not None and channel.breaker.state is BreakerState.CLOSED
-
-    def _learn(self, channel: Channel, reply: Reply) -> None:
-        before = channel.breaker.state
-        channel.answered(reply, self._clock.monotonic(), self._entropy.random())
-        after = channel.breaker.state
-        if after is not before:
-            label = channel.upstream.label
-            self._meter.breaker(label, after)
-            # A probe that failed is no news.
-            if BreakerState.CLOSED in {before, after}:
-                self._log.warning("circuit breaker", upstream=label, state=after.name.lower())
 
     async def run(self) -> None:
         """Work until `stop` is called."""
@@ -251,7 +252,7 @@ class Dispatcher:
         for channel in list(self._channels.values()):
             now_s = self._clock.monotonic()
             wait_s = min(wait_s, channel.recall(now_s))
-            if not channel.hot and not channel.has_readers:
+            if channel.is_claiming or not (channel.hot or channel.has_readers):
                 continue
             room = channel.room(now_s, self._policy.in_flight_max)
             if room and channel.is_readers_turn:
@@ -270,12 +271,36 @@ class Dispatcher:
     def _cards_max(self) -> int:
         return max(1, self._policy.in_flight_max // CARDS_SHARE)
 
-    async def _claim(self, channel: Channel, limit: int) -> int:
-        """Claim what may leave, and start it; return how many those are."""
-        hot, channel.hot = frozenset(channel.hot), set()
+    def offer(self, routes: AbstractSet[str]) -> Offer | None:
+        """Return an offer to take what events of these routes cause in the commit that keeps them.
+
+        None: nothing may leave just now, or it is for `run` to say what. An offer that is made is
+        `taken_up`, whatever comes of it.
+        """
+        if self._is_stopping or len(routes) > OFFER_ROUTES_MAX:
+            return None
+        now_s = self._clock.monotonic()
+        for channel in self._channels.values():
+            here = channel.upstream.routes & routes
+            room = channel.room(now_s, self._policy.in_flight_max) if here else 0
+            is_well = channel.breaker.state is BreakerState.CLOSED
+            if room and is_well and not (channel.is_claiming or channel.is_readers_turn):
+                gates = [Gate(route=route, kind=kind) for route in here for kind in OFFERED]
+                channel.heat(gates, (Tier.LIVE,))
+                return Offer(self._claims, channel, self._wanted(channel, room))
+        return None
+
+    def taken_up(self, offer: Offer, taken: Claimed | None) -> None:
+        """Start what an offer took; None: it took nothing, since the commit failed."""
+        self._take(offer.channel, offer.wanted, taken)
+        self._wake.set()
+
+    def _wanted(self, channel: Channel, limit: int) -> Wanted:
+        """Return what may leave of what may be waiting; `_take` says what came of it."""
+        hot, channel.hot, channel.is_claiming = frozenset(channel.hot), set(), True
         # Cards never delay an errand: however slow they are, they fill a part of the room.
         cards = self._cards_max - channel.cards_in_flight
-        wanted = Wanted(
+        return Wanted(
             scope=channel.upstream.scope,
             hot=hot,
             limit=limit,
@@ -284,15 +309,25 @@ class Dispatcher:
             floor_id=self.recorder.highest_id(channel.upstream.scope),
             is_probe=channel.breaker.state is not BreakerState.CLOSED,
         )
-        try:
-            taken = await self._writer.submit(self._claims.take, wanted)
-        except BaseException:
-            channel.hot |= hot
-            raise
+
+    def _take(self, channel: Channel, wanted: Wanted, taken: Claimed | None) -> None:
+        channel.is_claiming = False
+        if taken is None:
+            channel.hot |= wanted.hot
+            return
         channel.hot |= taken.rest
         channel.spend(len(taken.parcels), self._clock.monotonic())
         for parcel in taken.parcels:
             self._start(channel, parcel)
+
+    async def _claim(self, channel: Channel, limit: int) -> int:
+        """Claim what may leave, and start it; return how many those are."""
+        wanted = self._wanted(channel, limit)
+        taken = None
+        try:
+            taken = await self._writer.submit(self._claims.take, wanted)
+        finally:
+            self._take(channel, wanted, taken)
         return len(taken.parcels)
 
     def _start(self, channel: Channel, parcel: Parcel) -> None:
@@ -315,59 +350,12 @@ class Dispatcher:
             self._log.error("a delivery's outcome is not known", exc_info=error)
 
     async def _deliver(self, channel: Channel, parcel: Parcel) -> None:
-        mark = self._sender.token_mark(parcel.route)
-        try:
-            reply = await self._sender.send(parcel)
-        except Exception as error:  # noqa: BLE001 - whatever it was, it may have left
-            self._log.error("sending failed", kind=parcel.kind.value, exc_info=error)
-            reply = Reply(failure=Failure.LOST)
-        misses, own_misses = channel.count_misses(parcel.route, parcel.id, reply)
-        ruling = judge(parcel.kind, reply, own_misses=own_misses, misses=misses)
-        self._meter.upstream(parcel.kind, reply)
-        self._learn(channel, reply)
-        result = Result(
-            parcel=parcel,
-            reply=reply,
-            ruling=ruling,
-            token_mark=mark,
-        )
-        recorded = await self._record(result)
-        self._tell(result, recorded.outcome)
-        if recorded.contact:
-            self._meter.contact(recorded.contact)
+        recorded = await self._courier.carry(channel, parcel)
         if recorded.wait_us is not None:
             self.remind(Gate(route=parcel.route, kind=parcel.kind), recorded.wait_us)
         if recorded.outcome == "in_doubt":
             self.on_doubt()
         self.wake(recorded.gates, (Tier.LIVE, Tier.OLD))
-
-    async def _record(self, result: Result) -> Recorded:
-        while True:
-            try:
-                return await self._writer.submit(self.recorder.record, result)
-            except StoreUnavailable as error:
-                # What left must be recorded, and until it is nothing else leaves: claims need the
-                # same store.
-                self._log.error("an outcome can't be recorded yet", error=str(error))
-                await self._clock.sleep(STORE_RETRY_S)
-
-    def _tell(self, result: Result, outcome: str) -> None:
-        parcel, reply = result.parcel, result.reply
-        self._meter.delivery(parcel.kind, outcome)
-        if outcome == "delivered":
-            self._meter.delivered(parcel.kind, (self._clock.now_us() - parcel.accepted_us) / 1e6)
-        say = self._log.info if outcome == "delivered" else self._log.warning
-        say(
-            "delivery",
-            kind=parcel.kind.value,
-            route=parcel.route,
-            reference=parcel.reference_id,
-            attempt=parcel.attempts,
-            outcome=outcome,
-            status=reply.status or (reply.failure.value if reply.failure else ""),
-            millis=round(reply.seconds * 1000, 1),
-            remote_id=reply.remote_id,
-        )
 
 
 def _adopt(tx: Transaction, asked: Sequence[set[str]]) -> list[int]:

@@ -1,16 +1,20 @@
 """Intake: an event is let in, and kept with all that it will cause."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import orjson
 from msgspec import Struct
+from msgspec.structs import replace
 
 from bridge.domain.admission import Admission, admit
 from bridge.domain.events import CallEvent, parse_event
 from bridge.domain.plain_events import PlainEvent, canonical
 from bridge.ports import Clock, Entry, EventKey, Gate, Meter, Transaction, Writer
+from bridge.services.claims import Claimed, Offer
 from bridge.services.folding import NO_EFFECT, Effect, Folder, Happening, IngestPolicy, digest
 
 COMMIT_MAX: Final = 250
@@ -54,13 +58,26 @@ class Receipt(Struct, frozen=True, gc=False):
 Told = Callable[[CallEvent, Receipt], None]
 
 
+class Outlet(Protocol):
+    """Who takes what events cause in the commit that keeps them."""
+
+    def offer(self, routes: AbstractSet[str]) -> Offer | None:
+        """Return an offer for events of these routes, if one can be made now."""
+        ...
+
+    def taken_up(self, offer: Offer, taken: Claimed | None) -> None:
+        """Say what an offer took; None: nothing, since the commit failed."""
+        ...
+
+
 class Ingest:
     """Takes events in. `on_work` is told which gates have something waiting after a commit.
 
-    `on_taken` is told of each event that was accepted, once it is on disk.
+    `on_taken` is told of each event that was accepted, once it is on disk. The `outlet` may take
+    what they cause with the same commit.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the ports it stands on, each by name
         self,
         *,
         writer: Writer,
@@ -70,6 +87,7 @@ class Ingest:
         digest_key: bytes,
         on_work: Callable[[Iterable[Gate]], None],
         on_taken: Told | None = None,
+        outlet: Outlet | None = None,
     ) -> None:
         """Stand on these ports. `policy` can be replaced while running."""
         self._writer = writer
@@ -78,6 +96,7 @@ class Ingest:
         self._digest_key = digest_key
         self._on_work = on_work
         self._on_taken = on_taken
+        self._outlet = outlet
         self._folder = Folder(policy, digest_key)
 
     def folder(self) -> Folder:
@@ -126,7 +145,7 @@ class Ingest:
         receipts: list[Receipt | Exception] = []
         for start in range(0, len(arrivals), COMMIT_MAX):
             some = arrivals[start : start + COMMIT_MAX]
-            kept = await self._writer.submit_all(self._keep, some)
+            kept = await self._kept(some)
             gates: set[Gate] = set()
             for arrival, receipt in zip(some, kept, strict=True):
                 if isinstance(receipt, Receipt):
@@ -136,6 +155,28 @@ class Ingest:
                 self._on_work(gates)
             receipts += kept
         return receipts
+
+    async def _kept(self, arrivals: Sequence[Arrival]) -> list[Receipt | Exception]:
+        offer = None
+        if self._outlet is not None:
+            offer = self._outlet.offer({arrival.event.route for arrival in arrivals})
+        if self._outlet is None or offer is None:
+            return _receipts(await self._writer.submit_all(self._keep, arrivals))
+        # Whoever waits may be cancelled, and what was claimed must leave all the same.
+        return await asyncio.shield(
+            asyncio.ensure_future(self._kept_with(arrivals, offer, self._outlet))
+        )
+
+    async def _kept_with(
+        self, arrivals: Sequence[Arrival], offer: Offer, outlet: Outlet
+    ) -> list[Receipt | Exception]:
+        taken: Claimed | Receipt | Exception | None = None
+        try:
+            items: list[Arrival | Offer] = [*arrivals, offer]
+            *kept, taken = await self._writer.submit_all(self._keep, items)
+        finally:
+            outlet.taken_up(offer, taken if isinstance(taken, Claimed) else None)
+        return _receipts(kept)
 
     def _count(self, arrival: Arrival, receipt: Receipt) -> None:
         outcome = "rejected" if receipt.taken is Taken.CONFLICT else receipt.taken.value
@@ -150,8 +191,21 @@ class Ingest:
         if self._on_taken is not None:
             self._on_taken(arrival.event, receipt)
 
-    def _keep(self, tx: Transaction, arrivals: Sequence[Arrival]) -> list[Receipt]:
-        """Keep a commit's arrivals, those that are new: the same may have come twice within it."""
+    def _keep(self, tx: Transaction, items: Sequence[Arrival | Offer]) -> list[Receipt | Claimed]:
+        """Keep a commit's arrivals, and let offers take what they cause."""
+        arrivals = [one for one in items if isinstance(one, Arrival)]
+        receipts = self._keep_arrivals(tx, arrivals)
+        if len(arrivals) == len(items):
+            return list(receipts)
+        taken = {one: one.claim(tx) for one in items if isinstance(one, Offer)}
+        emptied = frozenset[Gate]().union(*(offer.emptied(one) for offer, one in taken.items()))
+        rest = (_without(receipt, emptied) for receipt in receipts)
+        return [taken[one] if isinstance(one, Offer) else next(rest) for one in items]
+
+    def _keep_arrivals(self, tx: Transaction, arrivals: Sequence[Arrival]) -> list[Receipt]:
+        """Keep those that are new: the same may have come twice within a commit."""
+        if not arrivals:
+            return []
         digests = tx.digests({arrival.key for arrival in arrivals})
         receipts: list[Receipt | None] = []
         fresh: list[Arrival] = []
@@ -173,6 +227,20 @@ class Ingest:
             for one in happenings
         )
         return [receipt or next(accepted) for receipt in receipts]
+
+
+def _receipts(
+    results: Sequence[Receipt | Claimed | Exception],
+) -> list[Receipt | Exception]:
+    return [one for one in results if not isinstance(one, Claimed)]
+
+
+def _without(receipt: Receipt, gates: frozenset[Gate]) -> Receipt:
+    """Return a receipt that says nothing of gates at which nothing waits any more."""
+    effect = receipt.effect
+    if effect.gates.isdisjoint(gates):
+        return receipt
+    return Receipt(receipt.taken, replace(effect, gates=effect.gates - gates))
 
 
 def count_effect(meter: Meter, effect: Effect) -> None:

@@ -272,6 +272,7 @@ class Process:
             ),
             digest_key=DIGEST_KEY,
             on_work=self.dispatcher.wake,
+            outlet=self.dispatcher,
         )
         self.upkeep = Upkeep(
             writer=self.writer,

@@ -1,0 +1,95 @@
+"""The way of one parcel: it is sent, what came back is judged, and what came of it is recorded."""
+
+from typing import Final
+
+from bridge.domain.errors import StoreUnavailable
+from bridge.domain.outcomes import Failure, Reply, judge
+from bridge.ports import Clock, Entropy, Log, Meter, Parcel, Sender, Writer
+from bridge.services.breaker import BreakerState
+from bridge.services.channels import Channel
+from bridge.services.recording import Recorded, Recorder, Result
+
+STORE_RETRY_S: Final = 1.0
+
+
+class Courier:
+    """Carries parcels, and learns by the answers how their upstreams are."""
+
+    def __init__(
+        self,
+        *,
+        writer: Writer,
+        sender: Sender,
+        clock: Clock,
+        entropy: Entropy,
+        meter: Meter,
+        log: Log,
+        recorder: Recorder,
+    ) -> None:
+        """Stand on these ports."""
+        self._writer = writer
+        self._sender = sender
+        self._clock = clock
+        self._entropy = entropy
+        self._meter = meter
+        self._log = log
+        self._recorder = recorder
+
+    async def carry(self, channel: Channel, parcel: Parcel) -> Recorded:
+        """Send a claimed parcel, and return what was recorded of it."""
+        mark = self._sender.token_mark(parcel.route)
+        try:
+            reply = await self._sender.send(parcel)
+        except Exception as error:  # noqa: BLE001 - whatever it was, it may have left
+            self._log.error("sending failed", kind=parcel.kind.value, exc_info=error)
+            reply = Reply(failure=Failure.LOST)
+        misses, own_misses = channel.count_misses(parcel.route, parcel.id, reply)
+        ruling = judge(parcel.kind, reply, own_misses=own_misses, misses=misses)
+        self._meter.upstream(parcel.kind, reply)
+        self.learn(channel, reply)
+        result = Result(parcel=parcel, reply=reply, ruling=ruling, token_mark=mark)
+        recorded = await self._record(result)
+        self._tell(result, recorded.outcome)
+        if recorded.contact:
+            self._meter.contact(recorded.contact)
+        return recorded
+
+    def learn(self, channel: Channel, reply: Reply) -> None:
+        """Learn from an answer how an upstream is, and say where that is news."""
+        before = channel.breaker.state
+        channel.answered(reply, self._clock.monotonic(), self._entropy.random())
+        after = channel.breaker.state
+        if after is not before:
+            label = channel.upstream.label
+            self._meter.breaker(label, after)
+            # A probe that failed is no news.
+            if BreakerState.CLOSED in {before, after}:
+                self._log.warning("circuit breaker", upstream=label, state=after.name.lower())
+
+    async def _record(self, result: Result) -> Recorded:
+        while True:
+            try:
+                return await self._writer.submit(self._recorder.record, result)
+            except StoreUnavailable as error:
+                # What left must be recorded, and until it is nothing else leaves: claims need the
+                # same store.
+                self._log.error("an outcome can't be recorded yet", error=str(error))
+                await self._clock.sleep(STORE_RETRY_S)
+
+    def _tell(self, result: Result, outcome: str) -> None:
+        parcel, reply = result.parcel, result.reply
+        self._meter.delivery(parcel.kind, outcome)
+        if outcome == "delivered":
+            self._meter.delivered(parcel.kind, (self._clock.now_us() - parcel.accepted_us) / 1e6)
+        say = self._log.info if outcome == "delivered" else self._log.warning
+        say(
+            "delivery",
+            kind=parcel.kind.value,
+            route=parcel.route,
+            reference=parcel.reference_id,
+            attempt=parcel.attempts,
+            outcome=outcome,
+            status=reply.status or (reply.failure.value if reply.failure else ""),
+            millis=round(reply.seconds * 1000, 1),
+            remote_id=reply.remote_id,
+        )
