@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -36,8 +37,7 @@ class CentionSender:
 
     def token_mark(self, route: str) -> str:
         """Return what tells the route's token and place from any other, without giving it away."""
-        scope = self.options.routes.named(route).scope
-        return hashlib.sha256(f"{scope}\0{self._token(route)}".encode()).hexdigest()[:16]
+        return _mark(self.options.routes.named(route).scope, self._token(route))
 
     def sharing(self, route: str, status: int) -> Sequence[str]:
         """Return the routes that a refusal of this one is about too, itself included."""
@@ -73,6 +73,11 @@ class CentionSender:
         )
         remote_id = _remote_id(answer.document) if answer.is_good else ""
         return replace(answer.reply, remote_id=remote_id)
+
+
+@lru_cache(maxsize=256)
+def _mark(scope: str, token: str) -> str:
+    return hashlib.sha256(f"{scope}\0{token}".encode()).hexdigest()[:16]
 
 
 def _remote_id(document: Any) -> str:

@@ -28,6 +28,11 @@ class Kind(StrEnum):
         return self in {Kind.END_ERRAND, Kind.CONTACT_CARD, Kind.ANSWER}
 
     @property
+    def may_lead(self) -> bool:
+        """Whether another may wait behind it in its lane."""
+        return self in {Kind.NEW_ERRAND, Kind.ANSWER}
+
+    @property
     def makes_errand(self) -> bool:
         """Whether an errand comes of it."""
         return self in {Kind.NEW_ERRAND, Kind.WATEMPLATE}

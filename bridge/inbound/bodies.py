@@ -1,8 +1,7 @@
 """Reading bodies, a bounded amount of them at a time, and keeping those that are refused."""
 
-import contextlib
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from aiohttp import web
@@ -23,29 +22,48 @@ class Bodies:
     def __init__(self, bytes_max: int | None = None) -> None:
         """Begin with nothing in hand; `bytes_max` are read at a time."""
         self._bytes_max = bytes_max
-        self._bytes_in_hand = 0
+        self.bytes_in_hand = 0
 
-    @contextlib.contextmanager
-    def holding(self, request: web.BaseRequest) -> Iterator[None]:
-        """Make room for a request's body.
+    def holding(self, request: web.BaseRequest) -> "Held":
+        """Return what makes room for a request's body for as long as it is entered.
 
         Raises:
             StoreUnavailable: there is none now.
         """
         announced = BODY_BYTES_MAX if request.content_length is None else request.content_length
         bytes_max = self._bytes_max or BYTES_IN_HAND_MAX
-        if self._bytes_in_hand and self._bytes_in_hand + announced > bytes_max:
+        if self.bytes_in_hand and self.bytes_in_hand + announced > bytes_max:
             raise StoreUnavailable("too much is in flight")
-        self._bytes_in_hand += announced
-        try:
-            yield
-        finally:
-            self._bytes_in_hand -= announced
+        return Held(self, announced)
+
+
+class Held:
+    """Room for one body."""
+
+    __slots__ = ("_announced", "_bodies")
+
+    def __init__(self, bodies: Bodies, announced: int) -> None:
+        """Hold so many bytes."""
+        self._bodies = bodies
+        self._announced = announced
+
+    def __enter__(self) -> None:
+        """Take the room."""
+        self._bodies.bytes_in_hand += self._announced
+
+    def __exit__(self, *_: object) -> None:
+        """Leave it to others."""
+        self._bodies.bytes_in_hand -= self._announced
 
 
 async def read_body(request: web.BaseRequest) -> bytes | web.Response:
     """Return a request's body, or the answer to one that can't be read."""
+    content = request.content
     try:
+        is_plain = (request.content_length or BODY_BYTES_MAX) < BODY_BYTES_MAX
+        if is_plain and content.is_eof() and "Content-Encoding" not in request.headers:
+            # All of it came with the head, as it does with what is small.
+            return content.read_nowait()
         return await request.read()
     except web.HTTPRequestEntityTooLarge:
         return problem(413, f"A request holds at most {BODY_BYTES_MAX // 2**20} MiB.")

@@ -8,6 +8,7 @@ import logging
 import sys
 from typing import Any, Final, Literal, TextIO
 
+import orjson
 import structlog
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -20,7 +21,7 @@ def configure(level: str, style: Literal["auto", "json", "text"], stream: TextIO
     if is_text:
         renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=_brief)
     else:
-        renderer = structlog.processors.JSONRenderer()
+        renderer = structlog.processors.JSONRenderer(serializer=_json)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -36,6 +37,10 @@ def configure(level: str, style: Literal["auto", "json", "text"], stream: TextIO
     handler = _Forward(log)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     return log
+
+
+def _json(line: Any, **options: Any) -> str:
+    return orjson.dumps(line, default=options["default"], option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 def _brief(stream: TextIO, exc_info: Any) -> None:

@@ -129,7 +129,8 @@ class Recorder:
             contact = ""
             gates: set[Gate] = set()
             if settlement.state is State.DELIVERED:
-                delivered.append(result.parcel.lane)
+                if result.parcel.kind.may_lead:
+                    delivered.append(result.parcel.lane)
                 if isinstance(result.parcel.payload, Card):
                     contact, settlement = self._acknowledge(tx, result, settlement, now_us)
                     gates.add(Gate(route=result.parcel.route, kind=Kind.CONTACT_CARD))

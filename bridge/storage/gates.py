@@ -1,22 +1,38 @@
 """Shut gates within one commit: who may not leave, why, and when one is let through to see."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, delete, select
 
 from bridge.domain.deliveries import Kind
 from bridge.ports import Pause
 from bridge.storage import tables
+from bridge.storage.prepared import Query
 from bridge.storage.sets import upsert
 
 ALL_KINDS: Final = "*"
+
+
+class _ShutRow(NamedTuple):
+    """A row of the table, with its columns in their order."""
+
+    route: str
+    kind: str
+    reason: str
+    since_us: int
+    probe_us: int
+    token_mark: str
+
+
+_PAUSES: Final = Query(select(*(tables.pauses.c[name] for name in _ShutRow._fields)))
 
 
 class GatesTransaction:
     """The gates' part of a transaction."""
 
     _connection: Connection
+    _driver: Any
 
     def pauses(self) -> Sequence[Pause]:
         """Return all gates that are shut."""
@@ -29,7 +45,7 @@ class GatesTransaction:
                 probe_us=row.probe_us,
                 token_mark=row.token_mark,
             )
-            for row in self._connection.execute(select(tables.pauses))
+            for row in map(_ShutRow._make, _PAUSES.run(self._driver))
         ]
 
     def save_pauses(self, pauses: Sequence[Pause]) -> None:

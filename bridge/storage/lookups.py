@@ -6,24 +6,29 @@ belong there. One that was never noted goes away instead: it is to be read again
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from bridge.domain.deliveries import Kind
 from bridge.ports import Sighting
 from bridge.storage import tables
+from bridge.storage.prepared import Rows, names_of
 from bridge.storage.sets import chunks, upsert
 
 _OPEN: Final = "open"
 _NOTED: Final = "noted"
 CLOSED: Final = "closed"
+_HIGHEST: Final = Rows(
+    upsert(tables.workspaces, ["scope"], ["highest_id"]), names_of(tables.workspaces)
+)
 
 
 class LookupsTransaction:
     """The look-ups' part of a transaction."""
 
     _connection: Connection
+    _driver: Any
 
     def highest_ids(self) -> dict[str, int]:
         """Return the highest id that an errand is known to have, by workspace's scope."""
@@ -33,9 +38,7 @@ class LookupsTransaction:
 
     def save_highest_ids(self, highest: Mapping[str, int]) -> None:
         """Keep the highest ids."""
-        if highest:
-            rows = [{"scope": scope, "highest_id": one} for scope, one in highest.items()]
-            self._connection.execute(upsert(tables.workspaces, ["scope"], ["highest_id"]), rows)
+        _HIGHEST.run(self._driver, list(highest.items()))
 
     def seen(self, scope: str, errand_ids: Collection[int]) -> set[int]:
         """Return those errands that need not be read: whose they are is known already."""

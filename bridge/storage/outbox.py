@@ -5,11 +5,14 @@ from typing import Any, Final
 
 from msgspec.structs import astuple
 from sqlalchemy import (
+    BigInteger,
+    BindParameter,
     ColumnElement,
     Connection,
     Select,
     Update,
     and_,
+    bindparam,
     case,
     column,
     or_,
@@ -150,16 +153,8 @@ class OutboxTransaction:
     def promote(self, lanes: Sequence[str], now_us: int) -> set[Gate]:
         """Let the next of each lane go, now that the one before it is delivered."""
         waiting = _HEADS.run(self._driver, of=as_set(lanes))
-        table = tables.outbox
-        for some in chunks([found[0] for found in waiting]):
-            self._connection.execute(
-                update(table)
-                .where(table.c.id.in_(some))
-                .values(
-                    state=State.READY,
-                    due_us=case((table.c.due_us < now_us, now_us), else_=table.c.due_us),
-                )
-            )
+        if waiting:
+            _PROMOTED.run(self._driver, of=as_set([found[0] for found in waiting]), now=now_us)
         return {Gate(route=route, kind=Kind(kind)) for _, route, kind in waiting}
 
     def park(self, lanes: Sequence[str]) -> None:
@@ -243,12 +238,23 @@ def _settled() -> Update:
     )
 
 
+def _promoted() -> Update:
+    table = tables.outbox
+    now: BindParameter[int] = bindparam("now", type_=BigInteger)
+    return (
+        update(table)
+        .where(in_set(table.c.id, "of"))
+        .values(state=State.READY, due_us=case((table.c.due_us < now, now), else_=table.c.due_us))
+    )
+
+
 _COLUMNS: Final = names_of(tables.outbox, "id")
 _ORDERS: Final = Rows(_orders(), _COLUMNS)
 _CARDS: Final = Rows(_cards(), _COLUMNS)
 _SETTLED: Final = Rows(_settled(), Settlement.__struct_fields__)
 _ATTEMPTS: Final = Rows(tables.attempts.insert(), names_of(tables.attempts, "id"))
 _HEADS: Final = Query(_heads())
+_PROMOTED: Final = Query(_promoted())
 _ARCHIVED: Final = Query(select(tables.delivered.c.key).where(in_set(tables.delivered.c.key, "of")))
 _LANES: Final = Query(
     select(tables.outbox.c.lane, tables.outbox.c.position, tables.outbox.c.state).where(

@@ -26,6 +26,7 @@ CONNECT_TIMEOUT_S: Final = 10.0
 KEEPALIVE_S: Final = 4.0
 # Errors that come before the first byte of the request has left.
 _NOT_CONNECTED: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+_ON_THE_WAY: Final = (aiohttp.ClientError, OSError, TimeoutError, asyncio.IncompleteReadError)
 
 
 class Answer(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -68,28 +69,31 @@ class Exchange:
         was asked for (GET) a good answer without all of it is lost.
         """
         started_s = self._clock.monotonic()
+        response: aiohttp.ClientResponse | None = None
+        content = bytearray()
+        broken: Exception | None = None
         try:
             async with self._clock.timeout(timeout_s):
                 response = await self._session.request(
                     method, url, data=body, headers=headers, allow_redirects=False
                 )
-        except _NOT_CONNECTED as error:
-            answer = Answer(Reply(failure=Failure.NOT_CONNECTED, detail=_reason(error)))
-        except (aiohttp.ClientError, OSError, TimeoutError, asyncio.IncompleteReadError) as error:
-            answer = Answer(Reply(failure=Failure.LOST, detail=_reason(error)))
-        except ValueError as error:
-            # No such address, or a header that can't be sent: nothing has left.
-            answer = Answer(Reply(failure=Failure.NOT_CONNECTED, detail=_reason(error)))
+                broken = await _read_on(response, content, bytes_max)
+        except (*_ON_THE_WAY, ValueError) as error:
+            broken = error
+        if response is None:
+            answer = Answer(_failed(broken or TimeoutError()))
         else:
-            left_s = timeout_s - (self._clock.monotonic() - started_s)
-            answer = await self._answer(response, bytes_max, left_s)
+            answer = await self._answer(response, content, broken, bytes_max)
         seconds = self._clock.monotonic() - started_s
         return replace(answer, reply=replace(answer.reply, seconds=seconds))
 
     async def _answer(
-        self, response: aiohttp.ClientResponse, bytes_max: int, within_s: float
+        self,
+        response: aiohttp.ClientResponse,
+        content: bytearray,
+        error: Exception | None,
+        bytes_max: int,
     ) -> Answer:
-        content, error = await self._content(response, bytes_max, within_s)
         if error is not None and response.method == "GET" and 200 <= response.status < 300:
             return Answer(Reply(failure=Failure.LOST, detail=_reason(error)))
         is_large = len(content) > LARGE_BYTES
@@ -101,20 +105,33 @@ class Exchange:
         )
         return Answer(reply, document, is_cut=error is None and len(content) >= bytes_max)
 
-    async def _content(
-        self, response: aiohttp.ClientResponse, bytes_max: int, within_s: float
-    ) -> tuple[bytearray, Exception | None]:
-        """Return the body as far as it is worth reading and came in time, and what broke it off."""
-        content = bytearray()
-        try:
-            async with self._clock.timeout(within_s), response:
-                async for chunk in response.content.iter_any():
-                    content += chunk
-                    if len(content) >= bytes_max:
-                        break
-        except Exception as error:  # noqa: BLE001 - a wrong encoding isn't even aiohttp's own error
-            return content, error
-        return content, None
+
+def _failed(error: Exception) -> Reply:
+    """Return what comes of a request that got no status.
+
+    Errors of other kinds say that there is no such address, or that a header can't be sent.
+    """
+    has_left = isinstance(error, _ON_THE_WAY) and not isinstance(error, _NOT_CONNECTED)
+    failure = Failure.LOST if has_left else Failure.NOT_CONNECTED
+    return Reply(failure=failure, detail=_reason(error))
+
+
+async def _read_on(
+    response: aiohttp.ClientResponse, content: bytearray, bytes_max: int
+) -> Exception | None:
+    """Add to the content what of the body is worth reading; return what broke it off, if anything.
+
+    A time-out breaks in from outside, and leaves what was read by then.
+    """
+    try:
+        async with response:
+            async for chunk in response.content.iter_any():
+                content += chunk
+                if len(content) >= bytes_max:
+                    break
+    except Exception as error:  # noqa: BLE001 - a wrong encoding isn't even aiohttp's own error
+        return error
+    return None
 
 
 class _Lost(aiohttp.ClientError):
