@@ -10,6 +10,7 @@ import binascii
 import re
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, Protocol
 
 from msgspec import Struct, field
@@ -82,11 +83,22 @@ def read_rfc3339(value: object) -> int:
     Raises:
         PydanticCustomError: it is no such string, or no such moment exists.
     """
-    match = _RFC3339.fullmatch(value) if isinstance(value, str) and len(value) <= 64 else None
-    if not isinstance(value, str) or match is None:
-        raise PydanticCustomError(
-            "rfc3339", "must be an RFC 3339 time with an offset, such as 2026-03-01T09:30:00+01:00"
-        )
+    if not isinstance(value, str) or len(value) > 64:
+        raise _no_time()
+    return _moment(value)
+
+
+def _no_time() -> PydanticCustomError:
+    return PydanticCustomError(
+        "rfc3339", "must be an RFC 3339 time with an offset, such as 2026-03-01T09:30:00+01:00"
+    )
+
+
+@lru_cache(maxsize=1024)  # it is asked for more than once an event, and many events share one
+def _moment(value: str) -> int:
+    match = _RFC3339.fullmatch(value)
+    if match is None:
+        raise _no_time()
     text = value.upper()
     if match["second"] == "60":
         text = f"{text[:17]}59{text[19:]}"

@@ -128,11 +128,18 @@ class EventsEndpoint:
         has_attachments = isinstance(document, dict) and bool(document.get("attachments"))
         if len(raw) > SINGLE_BYTES_MAX and not has_attachments:
             return problem(413, f"One event holds at most {SINGLE_BYTES_MAX // 1024} KiB.")
-        (verdict,) = await self._judge([candidate], request, len(raw))
-        if verdict.status == 202:
-            return _json(202, {"status": "accepted", "eventId": verdict.event_id})
-        if verdict.status == 200:
-            return _json(200, {"status": "duplicate", "eventId": verdict.event_id})
+        if len(raw) > SINGLE_BYTES_MAX:
+            admitted = await asyncio.to_thread(self._admit, candidate)
+        else:
+            admitted = self._admit(candidate)
+        if isinstance(admitted, Arrival):
+            (receipt,) = await self._ingest.take([admitted])
+            if isinstance(receipt, Receipt) and receipt.taken is not Taken.CONFLICT:
+                status = 202 if receipt.taken is Taken.ACCEPTED else 200
+                said = {"status": receipt.taken.value, "eventId": admitted.event.event_id}
+                return _json(status, said)
+            admitted = self._read_receipt(admitted, receipt)
+        (verdict,) = await self._quarantine([candidate], [admitted], request)
         if verdict.status == 503:
             return problem(503, "The event can't be kept now; send it again later.")
         detail = _CONFLICT if verdict.status == 409 else "The event is not valid."
@@ -163,9 +170,9 @@ class EventsEndpoint:
     ) -> list[_Verdict]:
         """Let in what can be of a body of this size, keep it, and quarantine the rest."""
         if size > SINGLE_BYTES_MAX:
-            admitted = await asyncio.to_thread(self._admit, candidates)
+            admitted = await asyncio.to_thread(self._admit_all, candidates)
         else:
-            admitted = self._admit(candidates)
+            admitted = self._admit_all(candidates)
         verdicts = [one if isinstance(one, _Verdict) else None for one in admitted]
         arrivals = [(index, one) for index, one in enumerate(admitted) if isinstance(one, Arrival)]
         receipts = await self._ingest.take([arrival for _, arrival in arrivals]) if arrivals else []
@@ -176,18 +183,17 @@ class EventsEndpoint:
             return decided
         return await self._quarantine(candidates, decided, request)
 
-    def _admit(self, candidates: Sequence[Candidate]) -> list[Arrival | _Verdict]:
-        """Check every candidate: an arrival, or the verdict on why it is none."""
-        admitted: list[Arrival | _Verdict] = []
-        for candidate in candidates:
-            try:
-                if candidate.error is not None:
-                    raise candidate.error
-                admitted.append(self._ingest.admit(candidate.document, source=SOURCE))
-            except InvalidEvent as error:
-                issues = tuple(error.issues)
-                admitted.append(_Verdict(422, error.event_id, error.event_type, issues=issues))
-        return admitted
+    def _admit_all(self, candidates: Sequence[Candidate]) -> list[Arrival | _Verdict]:
+        return [self._admit(candidate) for candidate in candidates]
+
+    def _admit(self, candidate: Candidate) -> Arrival | _Verdict:
+        """Check a candidate: an arrival, or the verdict on why it is none."""
+        try:
+            if candidate.error is not None:
+                raise candidate.error
+            return self._ingest.admit(candidate.document, source=SOURCE)
+        except InvalidEvent as error:
+            return _Verdict(422, error.event_id, error.event_type, issues=tuple(error.issues))
 
     def _read_receipt(self, arrival: Arrival, receipt: Receipt | Exception) -> _Verdict:
         event = arrival.event
