@@ -48,12 +48,15 @@ def message_id(event: CallEvent, rule: str = "") -> str:
 def errand(facts: Facts, rule: Rule, route: Route, rules: RuleBook) -> NewErrand:
     """Return the errand that a rule makes of an event; with `answer`, one that is answered."""
     agent = facts.event.agent or route.agent
-    made = plain_errand(facts, message_id(facts.event), rules.write(rule, facts.values))
+    identity, words = message_id(facts.event), rules.write(rule, facts.values)
+    if agent is None:
+        made = plain_errand(facts, identity, words)
+    else:
+        made = _errand(facts, identity, words, facts.event.extra or None)
     answer = rule.answer if rule.closes_errand else None
     return replace(
         made,
         attachments=facts.event.attachments,
-        extradata=(facts.event.extra or None) if agent else made.extradata,
         integration=_integration(facts, agent) if agent else None,
         answer=None if answer is None else rules.write_answer(answer, facts.values),
     )
@@ -61,6 +64,12 @@ def errand(facts: Facts, rule: Rule, route: Route, rules: RuleBook) -> NewErrand
 
 def plain_errand(facts: Facts, identity: str, words: Words) -> NewErrand:
     """Return an errand from the caller that is no call: what is known of it is in `extradata`."""
+    return _errand(facts, identity, words, _extradata(facts) or None)
+
+
+def _errand(
+    facts: Facts, identity: str, words: Words, extradata: dict[str, Any] | None
+) -> NewErrand:
     line = marker(identity)
     return NewErrand(
         message_id=identity,
@@ -69,7 +78,7 @@ def plain_errand(facts: Facts, identity: str, words: Words) -> NewErrand:
         subject=words.subject,
         body=f"{words.body.rstrip()}\n\n{line}",
         html_body=f"{words.html_body.rstrip()}\n<p>{line}</p>" if words.html_body else "",
-        extradata=_extradata(facts) or None,
+        extradata=extradata,
         cuid="" if facts.is_withheld else facts.said("cuid"),
     )
 
