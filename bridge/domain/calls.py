@@ -50,6 +50,8 @@ class Thread(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     @property
     def is_open(self) -> bool:
         """Whether the errand of a callback or voicemail still waits for its end."""
+        if not any(span.awaits_callback for span in self.spans):
+            return False
         return any(_awaits_callback(call) for call in _calls(list(self.spans)))
 
 

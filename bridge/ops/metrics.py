@@ -187,17 +187,17 @@ class BridgeMetrics:
             self._calls.labels(outcome)
         self._breaker.labels(_CENTION).set(0)
 
-    def event(self, event_type: str, outcome: str) -> None:
-        """Count an event by type and outcome."""
-        self._events(event_type or "unknown", outcome).inc()
+    def event(self, event_type: str, outcome: str, count: int = 1) -> None:
+        """Count events by type and outcome."""
+        self._events(event_type or "unknown", outcome).inc(count)
 
     def ingested(self, seconds: float) -> None:
         """Measure a request from the door to its answer."""
         self._ingest.observe(seconds)
 
-    def number(self, field: str, result: str) -> None:
-        """Count a phone number that was read."""
-        self._numbers(field, result).inc()
+    def number(self, field: str, result: str, count: int = 1) -> None:
+        """Count phone numbers that were read."""
+        self._numbers(field, result).inc(count)
 
     def unknown_keys(self, count: int) -> None:
         """Count top-level keys that nobody knows."""

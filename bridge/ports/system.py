@@ -70,12 +70,12 @@ class Log(Protocol):
 class Meter(Protocol):
     """What the services count and measure; `ops.metrics` says what each becomes."""
 
-    def event(self, event_type: str, outcome: str) -> None:
-        """Count an event by type and outcome: accepted, duplicate or rejected."""
+    def event(self, event_type: str, outcome: str, count: int = 1) -> None:
+        """Count events by type and outcome: accepted, duplicate or rejected."""
         ...
 
-    def number(self, field: str, result: str) -> None:
-        """Count a phone number that was read."""
+    def number(self, field: str, result: str, count: int = 1) -> None:
+        """Count phone numbers that were read."""
         ...
 
     def unknown_keys(self, count: int) -> None:

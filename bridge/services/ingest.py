@@ -146,11 +146,13 @@ class Ingest:
         for start in range(0, len(arrivals), COMMIT_MAX):
             some = arrivals[start : start + COMMIT_MAX]
             kept = await self._kept(some)
-            gates: set[Gate] = set()
-            for arrival, receipt in zip(some, kept, strict=True):
-                if isinstance(receipt, Receipt):
-                    self._count(arrival, receipt)
-                    gates |= receipt.effect.gates
+            done = [
+                (arrival, receipt)
+                for arrival, receipt in zip(some, kept, strict=True)
+                if isinstance(receipt, Receipt)
+            ]
+            self._count(done)
+            gates = frozenset[Gate]().union(*[receipt.effect.gates for _, receipt in done])
             if gates:
                 self._on_work(gates)
             receipts += kept
@@ -178,18 +180,26 @@ class Ingest:
             outlet.taken_up(offer, taken if isinstance(taken, Claimed) else None)
         return _receipts(kept)
 
-    def _count(self, arrival: Arrival, receipt: Receipt) -> None:
-        outcome = "rejected" if receipt.taken is Taken.CONFLICT else receipt.taken.value
-        self._meter.event(arrival.event.type, outcome)
-        if receipt.taken is not Taken.ACCEPTED:
-            return
-        for name, result in arrival.admission.numbers:
-            self._meter.number(name, result)
-        if arrival.admission.unknown_keys:
-            self._meter.unknown_keys(arrival.admission.unknown_keys)
-        count_effect(self._meter, receipt.effect)
-        if self._on_taken is not None:
-            self._on_taken(arrival.event, receipt)
+    def _count(self, done: Sequence[tuple[Arrival, Receipt]]) -> None:
+        outcomes: dict[tuple[str, Taken], int] = {}
+        numbers: dict[tuple[str, str], int] = {}
+        for arrival, receipt in done:
+            outcome = arrival.event.type, receipt.taken
+            outcomes[outcome] = outcomes.get(outcome, 0) + 1
+            if receipt.taken is not Taken.ACCEPTED:
+                continue
+            for number in arrival.admission.numbers:
+                numbers[number] = numbers.get(number, 0) + 1
+            if arrival.admission.unknown_keys:
+                self._meter.unknown_keys(arrival.admission.unknown_keys)
+            count_effect(self._meter, receipt.effect)
+            if self._on_taken is not None:
+                self._on_taken(arrival.event, receipt)
+        for (event_type, taken), count in outcomes.items():
+            word = "rejected" if taken is Taken.CONFLICT else taken.value
+            self._meter.event(event_type, word, count)
+        for (name, result), count in numbers.items():
+            self._meter.number(name, result, count)
 
     def _keep(self, tx: Transaction, items: Sequence[Arrival | Offer]) -> list[Receipt | Claimed]:
         """Keep a commit's arrivals, and let offers take what they cause."""

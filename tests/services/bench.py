@@ -104,11 +104,11 @@ class HandMeter:
     def __init__(self) -> None:
         self.counted: list[tuple[Any, ...]] = []
 
-    def event(self, event_type: str, outcome: str) -> None:
-        self.counted.append(("event", event_type, outcome))
+    def event(self, event_type: str, outcome: str, count: int = 1) -> None:
+        self.counted += [("event", event_type, outcome)] * count
 
-    def number(self, field: str, result: str) -> None:
-        self.counted.append(("number", field, result))
+    def number(self, field: str, result: str, count: int = 1) -> None:
+        self.counted += [("number", field, result)] * count
 
     def unknown_keys(self, count: int) -> None:
         self.counted.append(("unknown_keys", count))

@@ -65,12 +65,12 @@ async def test_what_is_counted_of_an_event_is_counted_once(tmp_path: Path) -> No
     async with bench(tmp_path) as on:
         for _ in range(2):
             await on.take(document("call.queued", surprise=1, callerNumber="1001"))
-        assert on.meter.counted == [
+        assert sorted(on.meter.counted) == [
             ("event", "call.queued", "accepted"),
+            ("event", "call.queued", "duplicate"),
             ("number", "callerNumber", "invalid"),
             ("number", "destNumber", "valid"),
             ("unknown_keys", 1),
-            ("event", "call.queued", "duplicate"),
         ]
 
 
