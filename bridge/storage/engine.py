@@ -13,6 +13,7 @@ from sqlalchemy.exc import ArgumentError
 from bridge.domain.errors import StoreUnavailable, StoreUnusable
 from bridge.storage.checkpoints import LOG_BYTES_MAX
 from bridge.storage.failures import is_passing
+from bridge.storage.prepared import driver_of
 
 _BUSY_TIMEOUT_MS: Final = 10_000
 _SYNCHRONOUS_FULL: Final = 2
@@ -125,7 +126,7 @@ def _configure(connection: Any, _record: object) -> None:
 def _begin_immediate(connection: Any) -> None:
     # A deferred transaction could find at its first write that another process was quicker; this
     # one waits at the start instead.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    driver_of(connection).execute("BEGIN IMMEDIATE")
 
 
 class DaemonLock:

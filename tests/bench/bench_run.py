@@ -30,6 +30,7 @@ from bench_latency import latency
 from bench_machine import machine
 from bench_process import ROOT, BenchError, MissingProgramError
 from bench_site import Bench
+from bench_stages import stages
 from bench_start import memory, start
 from bench_table import table
 from rich.console import Console
@@ -42,6 +43,7 @@ GROUPS: Final[dict[str, Callable[[Bench], list[Figure]]]] = {
     "backlog": backlog,
     "start": start,
     "memory": memory,
+    "stages": stages,
 }
 _DOCS: Final = ROOT / "docs" / "benchmarks"
 _TABLE_WIDTH: Final = 132
