@@ -105,8 +105,8 @@ class Texts:
         """
         if not text:
             return ""
-        template = self._templates[text, is_html]
         try:
+            template = self._templates[text, is_html]
             # As `render` does, without looking through Jinja2's own names one by one each time.
             context = template.new_context({**self._own_names, **values}, shared=True)
             return "".join(template.root_render_func(context))

@@ -188,12 +188,14 @@ class EventsEndpoint:
 
     def _admit(self, candidate: Candidate) -> Arrival | _Verdict:
         """Check a candidate: an arrival, or the verdict on why it is none."""
-        try:
-            if candidate.error is not None:
-                raise candidate.error
-            return self._ingest.admit(candidate.document, source=SOURCE)
-        except InvalidEvent as error:
-            return _Verdict(422, error.event_id, error.event_type, issues=tuple(error.issues))
+        error = candidate.error
+        if error is None:
+            try:
+                return self._ingest.admit(candidate.document, source=SOURCE)
+            except InvalidEvent as invalid:
+                error = invalid
+        # Never raised again: with its traceback it would hold the whole body for as long as it is.
+        return _Verdict(422, error.event_id, error.event_type, issues=tuple(error.issues))
 
     def _read_receipt(self, arrival: Arrival, receipt: Receipt | Exception) -> _Verdict:
         event = arrival.event

@@ -26,7 +26,7 @@ class Shape(StrEnum):
     CLOUDEVENTS = "application/cloudevents-batch+json"
 
 
-class Candidate(Struct, frozen=True, gc=False):
+class Candidate(Struct, frozen=True):
     """What may be an event: an object or a plain event, or what is wrong with it.
 
     `raw` are the bytes that it came in, where those are known.

@@ -4,6 +4,7 @@ What is logged never holds personal data: numbers go through `mask_number` befor
 reasons and tokens are not given to the log at all.
 """
 
+import json
 import logging
 import sys
 from typing import Any, Final, Literal, TextIO
@@ -40,7 +41,11 @@ def configure(level: str, style: Literal["auto", "json", "text"], stream: TextIO
 
 
 def _json(line: Any, **options: Any) -> str:
-    return orjson.dumps(line, default=options["default"], option=orjson.OPT_NON_STR_KEYS).decode()
+    """Return a line as JSON. What orjson won't write, such as half a character, json does."""
+    try:
+        return orjson.dumps(line, default=options["default"]).decode()
+    except TypeError:
+        return json.dumps(line, default=options["default"], skipkeys=True)
 
 
 def _brief(stream: TextIO, exc_info: Any) -> None:

@@ -55,9 +55,12 @@ class Offer:
         self._claims = claims
         self.channel = channel
         self.wanted = wanted
+        self.is_taken_back = False
 
     def claim(self, tx: Transaction) -> Claimed:
-        """Claim what may leave, within the commit."""
+        """Claim what may leave, within the commit; nothing, if the offer was taken back by then."""
+        if self.is_taken_back:
+            return Claimed([], self.wanted.hot)
         (taken,) = self._claims.take(tx, [self.wanted])
         return taken
 

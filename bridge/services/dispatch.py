@@ -67,6 +67,7 @@ class Dispatcher:
         self._channels: dict[str, Channel] = {}
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._offers: set[Offer] = set()
         self._is_stopping = False
         self._is_polling = self._is_to_review = True
         self.reconfigure(policy, upstreams)
@@ -214,6 +215,8 @@ class Dispatcher:
     def refuse_work(self) -> None:
         """Claim nothing more; `run` returns."""
         self._is_stopping = True
+        for offer in self._offers:
+            offer.is_taken_back = True
         self._wake.set()
 
     async def stop(self, within_s: float) -> int:
@@ -221,8 +224,10 @@ class Dispatcher:
         self.refuse_work()
         try:
             async with self._clock.timeout(within_s):
-                while self._tasks:
-                    await asyncio.wait(set(self._tasks), return_when=asyncio.FIRST_COMPLETED)
+                while self._tasks or self._offers:
+                    # Both say so when one of them is done.
+                    self._wake.clear()
+                    await self._wake.wait()
         except TimeoutError:
             pass
         left = list(self._tasks)
@@ -287,11 +292,14 @@ class Dispatcher:
             if room and is_well and not (channel.is_claiming or channel.is_readers_turn):
                 gates = [Gate(route=route, kind=kind) for route in here for kind in OFFERED]
                 channel.heat(gates, (Tier.LIVE,))
-                return Offer(self._claims, channel, self._wanted(channel, room))
+                offer = Offer(self._claims, channel, self._wanted(channel, room))
+                self._offers.add(offer)
+                return offer
         return None
 
     def taken_up(self, offer: Offer, taken: Claimed | None) -> None:
         """Start what an offer took; None: it took nothing, since the commit failed."""
+        self._offers.discard(offer)
         self._take(offer.channel, offer.wanted, taken)
         self._wake.set()
 

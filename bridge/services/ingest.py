@@ -165,9 +165,10 @@ class Ingest:
         if self._outlet is None or offer is None:
             return _receipts(await self._writer.submit_all(self._keep, arrivals))
         # Whoever waits may be cancelled, and what was claimed must leave all the same.
-        return await asyncio.shield(
-            asyncio.ensure_future(self._kept_with(arrivals, offer, self._outlet))
-        )
+        keeping = asyncio.ensure_future(self._kept_with(arrivals, offer, self._outlet))
+        # Then what came of it is asked for by nobody, which is no fault to be reported.
+        keeping.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(keeping)
 
     async def _kept_with(
         self, arrivals: Sequence[Arrival], offer: Offer, outlet: Outlet

@@ -53,8 +53,16 @@ def in_set(of: ColumnElement[Any], name: str) -> ColumnElement[bool]:
 
 
 def as_set(values: Iterable[str | int]) -> str:
-    """Return texts or numbers in the form that `in_set` takes."""
-    return orjson.dumps(list(values)).decode()
+    """Return texts or numbers in the form that `in_set` takes.
+
+    Raises:
+        ValueError: one holds U+0000, at which SQLite would cut it off and find another's row.
+    """
+    members = list(values)
+    text = orjson.dumps(members).decode()
+    if "\\u0000" in text and any("\0" in one for one in members if isinstance(one, str)):
+        raise ValueError("a text with U+0000 is in no set")
+    return text
 
 
 class Rows:

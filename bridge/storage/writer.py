@@ -147,7 +147,7 @@ class SharedCommit:
         connection, self._connection = self._connection, None
         if connection is not None:
             # What is wrong with it was said by whatever failed on it.
-            with contextlib.suppress(DBAPIError, sqlite3.Error):
+            with contextlib.suppress(Exception):
                 connection.close()
 
     def _waiting(self, items_max: float, *, block: bool) -> list[_Job]:
@@ -176,10 +176,10 @@ class SharedCommit:
             tell(self._resolve, jobs)
             is_due = self._checkpoints.committed(connection)
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
-            self._hang_up()
             # What came meanwhile would only wait as long for the same.
             refused = [] if is_kept else [*jobs, *self._waiting(math.inf, block=False)]
             tell(self._refuse, refused, error)
+            self._hang_up()
             if not is_kept or ending(error) is not None:
                 return ending(error) is None
         if self._on_commit is not None:
@@ -191,8 +191,8 @@ class SharedCommit:
         try:
             self._checkpoints.make(self._connected())
         except Exception as error:  # noqa: BLE001 - it failed nobody, and what may pass comes again
-            self._hang_up()
             tell(self._refuse, [], error)
+            self._hang_up()
             return ending(error) is None
         return True
 

@@ -2,6 +2,8 @@ import io
 import json
 import logging
 
+import pytest
+
 from bridge.ops import logs
 
 
@@ -50,3 +52,13 @@ def test_a_person_gets_text() -> None:
     logs.configure("info", "text", stream).info("ready")
     assert "ready" in stream.getvalue()
     assert not stream.getvalue().startswith("{")
+
+
+@pytest.mark.parametrize(
+    "odd", ["half a \ud83d", 2**80, {"deep": {(1, 2): 3}}, [[[[[]]]]] * 3, {"\ud83d": 1}, object()]
+)
+def test_whatever_is_given_a_line_is_written(odd: object) -> None:
+    stream = io.StringIO()
+    logs.configure("info", "json", stream).info("odd", value=odd)
+    (line,) = lines(stream)
+    assert line["event"] == "odd"

@@ -32,19 +32,24 @@ MUTANTS: Final = (
     _one(
         "answer before the commit",
         SERVICES + "ingest.py",
-        "            kept = await self._writer.submit_all(self._keep, some)\n",
-        "            import asyncio\n"
-        "            work = self._writer.submit_all(self._keep, some)\n"
+        "            kept = await self._kept(some)\n",
+        "            work = self._kept(some)\n"
         "            self._later = asyncio.ensure_future(work)\n"
         "            kept = [Receipt(Taken.ACCEPTED) for _ in some]\n",
     ),
     _one(
         "sending mark lost",
         SERVICES + "claims.py",
-        "            taken.append(Taken(parcels, frozenset(basket.hot)))\n",
-        "            taken.append(Taken(parcels, frozenset(basket.hot)))\n"
+        "            taken.append(Claimed(parcels, frozenset(basket.hot)))\n",
+        "            taken.append(Claimed(parcels, frozenset(basket.hot)))\n"
         "            tx.settle([Settlement(id=one.id, state=State.READY, tier=1,\n"
         "                attempts=one.attempts, due_us=now_us + 60_000_000) for one in parcels])\n",
+    ),
+    _one(
+        "what an offer took is forgotten",
+        SERVICES + "dispatch.py",
+        "        self._take(offer.channel, offer.wanted, taken)\n",
+        "        self._take(offer.channel, offer.wanted, None)\n",
     ),
     _one(
         "resend without look-up",
@@ -210,10 +215,10 @@ MUTANTS: Final = (
     ),
     _one(
         "an outcome dropped while the disk is full",
-        SERVICES + "dispatch.py",
-        "                return await self._writer.submit(self.recorder.record, result)\n"
+        SERVICES + "courier.py",
+        "                return await self._writer.submit(self._recorder.record, result)\n"
         "            except StoreUnavailable as error:\n",
-        "                return await self._writer.submit(self.recorder.record, result)\n"
+        "                return await self._writer.submit(self._recorder.record, result)\n"
         "            except StoreUnavailable as error:\n"
         '                return Recorded("retried")\n',
     ),
@@ -231,7 +236,7 @@ MUTANTS: Final = (
     ),
     _one(
         "a wrong workspace costs deliveries",
-        SERVICES + "dispatch.py",
+        SERVICES + "courier.py",
         "own_misses=own_misses, misses=misses)",
         "own_misses=parcel.attempts, misses=misses)",
     ),
