@@ -19,7 +19,7 @@ from bridge.inbound.strict_json import StrictJsonError, loads
 from bridge.services.folding import IngestPolicy
 from bridge.services.ingest import Arrival, Ingest
 
-EXAMPLES: Final = 150
+EXAMPLES: Final = 120
 NOW_US: Final = 1_790_000_000_000_000
 ATTRIBUTES: Final = sorted(EventDocument.model_fields)
 # Fields without a text of their own choice.
