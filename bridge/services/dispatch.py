@@ -326,7 +326,7 @@ class Dispatcher:
             return
         channel.hot |= taken.rest
         channel.spend(len(taken.parcels), self._clock.monotonic())
-        # What a slow commit claimed after the end is left to the next start, which finds it in doubt.
+        # What a slow commit claimed after the end is left to the next start, to be found in doubt.
         for parcel in () if self._is_over else taken.parcels:
             self._start(channel, parcel)
 
