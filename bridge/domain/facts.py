@@ -6,7 +6,7 @@ out was perhaps told by one before it.
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 from bridge.domain.events import CallEvent, EventType
@@ -198,8 +198,13 @@ class Facts:
         return self._clock(int(seconds), "%Y-%m-%d %H:%M") if seconds else ""
 
     def _clock(self, unix_s: int, form: str) -> str:
-        try:
-            return datetime.fromtimestamp(unix_s, tz=self.zone).strftime(form)
-        except (ValueError, OverflowError, OSError):
-            # Twelve digits of seconds reach beyond the calendar's last year.
-            return ""
+        return _told(unix_s, self.zone, form)
+
+
+@lru_cache(maxsize=256)  # calls that come together tell the same second
+def _told(unix_s: int, zone: tzinfo, form: str) -> str:
+    try:
+        return datetime.fromtimestamp(unix_s, tz=zone).strftime(form)
+    except (ValueError, OverflowError, OSError):
+        # Twelve digits of seconds reach beyond the calendar's last year.
+        return ""

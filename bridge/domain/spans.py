@@ -32,8 +32,10 @@ _REMEMBERED: Final = (
     "appointment_timestamp",
     "route",
     "caller_text",
+    "caller",
 )
-_remembered: Final = attrgetter(*_REMEMBERED)
+# Where an event has them, in that order.
+_remembered: Final = attrgetter(*_REMEMBERED[:-1], "caller.msisdn")
 
 
 class Mark(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -169,13 +171,15 @@ def merged(spans: list[Span], at_us: int) -> Span:
 def with_event(span: Span, event: CallEvent, order: int) -> Span:
     """Return the span with what an event says laid over it; `order` counts arrivals."""
     at_us = event.occurred_us
-    known = dict(span.known)
-    for name, text in (
-        *zip(_REMEMBERED, _remembered(event), strict=True),
-        ("caller", event.caller.msisdn),
-    ):
-        if text:
-            mark = Mark(at_us, order, text=text)
+    said = {
+        name: Mark(at_us, order, None, text)
+        for name, text in zip(_REMEMBERED, _remembered(event), strict=True)
+        if text
+    }
+    known = said
+    if span.known:
+        known = dict(span.known)
+        for name, mark in said.items():
             known[name] = later(known.get(name), mark) or mark
     agent = Mark(at_us, order, event.agent) if event.agent else None
     return replace(

@@ -1,9 +1,10 @@
 """What came back, as the commands look at it: answers with their files, reports, ratings."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
+from msgspec.structs import asdict
 from sqlalchemy import ColumnElement, Connection, Row, select, true
 
 from bridge.domain.answers import Answer
