@@ -15,7 +15,7 @@ SMALL: Final = 1000
 
 def backlog(bench: Bench) -> list[Figure]:
     """Measure by turns a thousand deliveries that wait, and a million of them."""
-    rounds = bench.choose(3, 1)
+    rounds = bench.choose(5, 1)
     large, counted = bench.choose(1_000_000, 100_000), bench.choose(5000, 2000)
     found: dict[str, list[dict[str, float]]] = {"small": [], "large": []}
     with bench.store("backlog-large") as folder:
