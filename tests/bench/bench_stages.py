@@ -42,14 +42,14 @@ _STAGES: Final = {
     "read": "reading the body",
     "admit": "route, numbers, hash",
     "keep": "folding and encoding",
-    "keep_sql": "statements",
-    "keep_commit": "commit",
+    "keep_sql": "statements of folding",
+    "keep_commit": "commit of folding",
     "claim": "claiming a delivery",
-    "claim_sql": "statements of it",
-    "claim_commit": "commit of it",
-    "record": "recording it",
-    "record_sql": "statements of it",
-    "record_commit": "commit of it",
+    "claim_sql": "statements of claiming",
+    "claim_commit": "commit of claiming",
+    "record": "recording a delivery",
+    "record_sql": "statements of recording",
+    "record_commit": "commit of recording",
 }
 
 
