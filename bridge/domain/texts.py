@@ -108,7 +108,9 @@ class Texts:
         try:
             template = self._templates[text, is_html]
             # As `render` does, without looking through Jinja2's own names one by one each time.
-            context = template.new_context({**self._own_names, **values}, shared=True)
+            names = {**self._own_names, **values}
+            environment = template.environment
+            context = environment.context_class(environment, names, template.name, template.blocks)
             return "".join(template.root_render_func(context))
         except Exception:  # noqa: BLE001 - a site's template may raise anything
             return None
