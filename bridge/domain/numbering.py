@@ -1,7 +1,7 @@
 """Numbers in full international form, checked against libphonenumber's plans in a few steps.
 
 That is how most numbers come, and its general way, made for numbers as people write them, takes
-twenty times as long. The plans are its own, read the way its `is_valid_number` does; whatever is
+several times as long. The plans are its own, read the way its `is_valid_number` does; whatever is
 not settled here at once (a trunk prefix in it, a number that seems to be none) is left to it.
 """
 
