@@ -3,6 +3,7 @@
 python bench_bare.py app          answers 202 to whatever it reads
 python bench_bare.py server       the same on aiohttp's low-level server
 python bench_bare.py forward URL  answers 202, then sends what the event asks for, keeps nothing
+python bench_bare.py least URL FOLDER   the same, but what came and what left is on disk
 python bench_bare.py client URL --calls 1000   sends what so many calls ask for
 """
 
@@ -20,6 +21,7 @@ import orjson
 import uvloop
 from aiohttp import web
 from bench_events import calls, documents
+from bench_least import Least
 from bench_process import LOOPBACK, Child, python
 from bench_upstream import WORKSPACE_PATH
 
@@ -56,19 +58,30 @@ def _accepted() -> web.Response:
 class Forwarder:
     """Sends what events ask for, a bounded number at a time."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, url: str, store: Least | None = None
+    ) -> None:
         self._session = session
+        self._store = store
         self._url = f"{url}{WORKSPACE_PATH}"
         self._room = asyncio.Semaphore(IN_FLIGHT_MAX)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
-        """Answer at once; what leaves, leaves later."""
-        for kind, body in documents(orjson.loads(await request.read())):
-            task = asyncio.create_task(self.send(kind, body))
+        """Answer at once, or once it is on disk; what leaves, leaves later."""
+        came = await request.read()
+        if self._store is not None:
+            await self._store.came(came)
+        for kind, body in documents(orjson.loads(came)):
+            task = asyncio.create_task(self._forward(kind, body))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return _accepted()
+
+    async def _forward(self, kind: str, body: bytes) -> None:
+        await self.send(kind, body)
+        if self._store is not None:
+            await self._store.left(body)
 
     async def send(self, kind: str, body: bytes) -> None:
         async with (
@@ -102,9 +115,10 @@ def _app(handle: Handle) -> web.BaseRunner:
     return web.AppRunner(app, access_log=None)
 
 
-async def _forward(url: str) -> None:
+async def _forward(url: str, folder: Path | None = None) -> None:
+    store = None if folder is None else Least(folder)
     async with _session() as session:
-        await _serve(_app(Forwarder(session, url).handle))
+        await _serve(_app(Forwarder(session, url, store).handle))
 
 
 async def _run_client(url: str, count: int) -> None:
@@ -132,16 +146,17 @@ async def _send_each(forwarder: Forwarder, waiting: Iterable[tuple[str, bytes]])
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Bare aiohttp, to measure against.")
-    parser.add_argument("what", choices=("app", "server", "forward", "client"))
+    parser.add_argument("what", choices=("app", "server", "forward", "least", "client"))
     parser.add_argument("url", nargs="?", default="", help="of the upstream")
+    parser.add_argument("folder", nargs="?", type=Path, help="of what is kept")
     parser.add_argument("--calls", type=int, default=1000)
     options = parser.parse_args()
     if options.what == "app":
         uvloop.run(_serve(_app(answer)))
     elif options.what == "server":
         uvloop.run(_serve_low_level())
-    elif options.what == "forward":
-        uvloop.run(_forward(options.url))
+    elif options.what in {"forward", "least"}:
+        uvloop.run(_forward(options.url, options.folder))
     else:
         uvloop.run(_run_client(options.url, options.calls))
 

@@ -23,13 +23,13 @@ SETTINGS: Final = {**UNPACED, "DELIVERY__IN_FLIGHT_MAX": str(IN_FLIGHT_MAX)}
 
 
 def whole_calls(bench: Bench) -> list[Figure]:
-    """Measure whole calls, by turns: the bridge, the ceiling, Node-RED, and a client alone."""
+    """Measure whole calls, by turns: the bridge, the ceiling, the least, Node-RED, a client."""
     rounds, count = bench.choose(3, 1), bench.choose(4000, 800)
     node_red = _node_red(bench)
     load = calls("c", count)
     found: dict[str, list[dict[str, float]]] = {}
     for number in range(1, rounds + 1):
-        for who in ("bridge", "ceiling", "node-red", "client"):
+        for who in ("bridge", "ceiling", "least", "node-red", "client"):
             if who == "node-red" and node_red is None:
                 continue
             bench.say(f"calls: {who}, round {number} of {rounds}")
@@ -57,6 +57,13 @@ def _figures(rates: Mapping[str, float], costs: Mapping[str, float]) -> list[Fig
         against="Node-RED that keeps nothing",
         targets=[at_least(1, Measure.RATIO)],
     )
+    least = replace(
+        whole,
+        name="calls_least",
+        title="Whole calls, the least that keeps anything",
+        value=rates["least"],
+        targets=[],
+    )
     client = replace(
         whole,
         name="calls_client",
@@ -72,7 +79,7 @@ def _figures(rates: Mapping[str, float], costs: Mapping[str, float]) -> list[Fig
         baseline=costs["ceiling"],
         against=KEEPS_NOTHING,
     )
-    return [whole, *([node_red] if node_red.baseline else []), client, cost]
+    return [whole, *([node_red] if node_red.baseline else []), least, client, cost]
 
 
 def _node_red(bench: Bench) -> Path | None:
@@ -93,6 +100,9 @@ def _measure(
             return _client(folder, upstream, len(load))
         if who == "ceiling":
             with Bare(folder, "forward", upstream.url) as bare:
+                return _through(bare, bare.url, upstream, load)
+        if who == "least":
+            with Bare(folder, "least", upstream.url, str(folder)) as bare:
                 return _through(bare, bare.url, upstream, load)
         if node_red is None:
             raise BenchError("Node-RED is not there")

@@ -1,7 +1,7 @@
 """Figures and what they are held against."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -48,6 +48,14 @@ def at_most(bound: float, of: Measure = Measure.VALUE) -> Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """The best that a figure's value could be, as the same run has it, and by what it is so."""
+
+    value: float
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
     """A value, and the baseline that was taken in the same run, if any."""
 
@@ -58,6 +66,7 @@ class Figure:
     baseline: float | None = None
     against: str = ""
     targets: Sequence[Target] = ()
+    bound: Bound | None = None
 
     @property
     def ratio(self) -> float | None:
@@ -72,8 +81,19 @@ class Figure:
             return self.ratio
         return None if self.baseline is None else self.value - self.baseline
 
+    def bound_of(self, of: Measure) -> float | None:
+        """Return the best that one measure could be; None where that is not known."""
+        return None if self.bound is None else replace(self, value=self.bound.value).measured(of)
+
+    @property
+    def is_missed(self) -> bool:
+        """Whether a target is not met."""
+        measured = [(one, self.measured(one.of)) for one in self.targets]
+        return any(value is not None and not one.is_met(value) for one, value in measured)
+
     def as_document(self) -> dict[str, Any]:
         """Return it for a script."""
+        bound = self.bound
         return {
             "name": self.name,
             "title": self.title,
@@ -83,6 +103,7 @@ class Figure:
             "against": self.against,
             "ratio": _rounded(self.ratio),
             "targets": [self._target(one) for one in self.targets],
+            **({} if bound is None else {"bound": _rounded(bound.value), "bound_by": bound.by}),
         }
 
     def _target(self, target: Target) -> dict[str, Any]:
@@ -93,6 +114,7 @@ class Figure:
             **({} if target.wish is None else {"wish": target.wish}),
             "measured": _rounded(measured),
             "met": None if measured is None else target.is_met(measured),
+            **({} if self.bound is None else {"bound": _rounded(self.bound_of(target.of))}),
         }
 
 

@@ -16,6 +16,8 @@ from bench_site import Bench, Daemon, median
 
 BATCH: Final = 500
 BATCHES_AT_ONCE: Final = 4
+NOWHERE: Final = "http://127.0.0.1:9"
+CHECKING: Final = Path(__file__).with_name("bench_checking.py")
 _SCRIPT: Final = Path(__file__).with_name("bench_events.lua")
 _WARM_UP_S: Final = 1
 _SETTLING_S: Final = 0.2
@@ -31,10 +33,14 @@ def ingest(bench: Bench) -> list[Figure]:
     """
     wrk = _wrk()
     rounds, seconds = bench.choose(3, 1), bench.choose(5, 3)
-    found: dict[str, list[dict[str, Any]]] = {"bridge": [], "app": [], "server": []}
+    found: dict[str, list[dict[str, Any]]] = {
+        name: [] for name in ("bridge", "checking", "app", "server")
+    }
     for number in range(1, rounds + 1):
         bench.say(f"ingest: the bridge, round {number} of {rounds}")
         found["bridge"].append(_bridge(bench, wrk, seconds))
+        bench.say(f"ingest: the bridge, keeping nothing, round {number} of {rounds}")
+        found["checking"].append(_checking(bench, wrk, seconds))
         for kind in ("app", "server"):
             bench.say(f"ingest: bare aiohttp ({kind}), round {number} of {rounds}")
             with Bare(bench.folder, kind) as bare:
@@ -77,6 +83,16 @@ def _bridge(bench: Bench, wrk: str, seconds: int) -> dict[str, Any]:
         found = _load(wrk, site.daemon.url, seconds, site.daemon)
         memory_mb = site.daemon.memory_peak_mb
     return {**found, "memory_peak_mb": round(memory_mb, 1)}
+
+
+def _checking(bench: Bench, wrk: str, seconds: int) -> dict[str, Any]:
+    """Measure the bridge where it checks events, and keeps nothing of them."""
+    with (
+        bench.store("checking") as folder,
+        Daemon(folder, NOWHERE, program=CHECKING) as daemon,
+    ):
+        daemon.wait_ready()
+        return _load(wrk, daemon.url, seconds, daemon)
 
 
 def _load(wrk: str, url: str, seconds: int, child: Child) -> dict[str, Any]:

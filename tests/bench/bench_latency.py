@@ -23,7 +23,7 @@ def latency(bench: Bench) -> list[Figure]:
     """Measure 50 calls a second, begun by the clock, at an upstream that takes 5 ms to answer."""
     rounds, count = bench.choose(3, 1), _WARM_UP + bench.choose(1000, 250)
     load = calls("l", count)
-    found: dict[str, list[dict[str, float]]] = {"bridge": [], "ceiling": []}
+    found: dict[str, list[dict[str, float]]] = {"bridge": [], "ceiling": [], "least": []}
     for number in range(1, rounds + 1):
         bench.say(f"latency: the bridge, round {number} of {rounds}")
         with bench.site("latency", SETTINGS, delay_ms=UPSTREAM_MS) as site:
@@ -33,11 +33,9 @@ def latency(bench: Bench) -> list[Figure]:
             site.upstream.reset()
             found["bridge"].append(_measure(site.daemon.url, site.upstream, load))
         bench.say(f"latency: ceiling, round {number} of {rounds}")
-        with (
-            Upstream(bench.folder, UPSTREAM_MS) as upstream,
-            Bare(bench.folder, "forward", upstream.url) as bare,
-        ):
-            found["ceiling"].append(_measure(bare.url, upstream, load))
+        found["ceiling"].append(_bare(bench, load, "forward"))
+        bench.say(f"latency: the least, round {number} of {rounds}")
+        found["least"].append(_bare(bench, load, "least"))
     bench.raw["latency"] = {"calls": count - _WARM_UP, "per_second": PER_SECOND, **found}
     bounds = {"p50": 4.0, "p99": 20.0}
     return [
@@ -52,6 +50,15 @@ def latency(bench: Bench) -> list[Figure]:
         )
         for name, bound in bounds.items()
     ]
+
+
+def _bare(bench: Bench, load: Sequence[Call], kind: str) -> dict[str, float]:
+    with (
+        bench.store("latency-bare") as folder,
+        Upstream(folder, UPSTREAM_MS) as upstream,
+        Bare(folder, kind, upstream.url, str(folder)) as bare,
+    ):
+        return _measure(bare.url, upstream, load)
 
 
 def _measure(url: str, upstream: Upstream, load: Sequence[Call]) -> dict[str, float]:

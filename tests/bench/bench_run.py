@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from bench_backlog import backlog
+from bench_bounds import bounded
 from bench_calls import whole_calls
 from bench_chart import chart
 from bench_figures import Figure, Report
@@ -32,7 +33,7 @@ from bench_process import ROOT, BenchError, MissingProgramError
 from bench_site import Bench
 from bench_stages import stages
 from bench_start import memory, start
-from bench_table import table
+from bench_table import bounds, table
 from rich.console import Console
 
 GROUPS: Final[dict[str, Callable[[Bench], list[Figure]]]] = {
@@ -140,7 +141,7 @@ def measure(bench: Bench, names: Sequence[str]) -> Report:
     return Report(
         is_short=bench.is_short,
         machine=facts,
-        figures=figures,
+        figures=bounded(figures, bench.raw),
         raw=bench.raw,
         skipped=bench.skipped,
         broken=broken,
@@ -162,6 +163,8 @@ def _show(report: Report, *, is_json: bool) -> None:
     if not console.is_terminal:
         console = Console(width=_TABLE_WIDTH)
     console.print(table(report))
+    for line in bounds(report):
+        console.print(f"bound: {line}", markup=False)
     for line in report.skipped:
         console.print(f"skipped: {line}", markup=False)
     for line in report.broken:

@@ -79,11 +79,17 @@ class Daemon(Child):
     """The bridge, as a supervisor starts it."""
 
     def __init__(
-        self, folder: Path, upstream_url: str, settings: Mapping[str, str] = NO_SETTINGS
+        self,
+        folder: Path,
+        upstream_url: str,
+        settings: Mapping[str, str] = NO_SETTINGS,
+        *,
+        program: Path | None = None,
     ) -> None:
         """Start it on the folder's store, and wait until it says that it is ready.
 
-        `settings` are further environment variables, without `BRIDGE_`.
+        `settings` are further environment variables, without `BRIDGE_`. The program is the
+        product's own command if none is given.
         """
         given = {
             "CENTION__BASE_URL": upstream_url,
@@ -95,7 +101,7 @@ class Daemon(Child):
             **settings,
         }
         super().__init__(
-            python("-m", "bridge", "run"),
+            python(*(("-m", "bridge") if program is None else (program,)), "run"),
             folder / "bridge.log",
             {f"BRIDGE_{name}": value for name, value in given.items()},
         )

@@ -5,14 +5,16 @@ at once and on this thread, so that every stage can be read off the processor's 
 """
 
 import asyncio
+import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
-from bench_events import calls
+from bench_events import NEW_FROM, batch, calls
 from bench_figures import Figure
 from bench_site import STORE, Bench
 from sqlalchemy import Engine, event
@@ -21,12 +23,16 @@ from bridge.app import wiring
 from bridge.domain.deliveries import Kind, Tier
 from bridge.domain.outcomes import Reply, Ruling, Verdict
 from bridge.inbound.shapes import Shape, read
+from bridge.ops import logs
 from bridge.ops.clock import SystemClock, SystemEntropy
 from bridge.ops.metrics import BridgeMetrics
-from bridge.ports import Gate, Handler, ItemT, ResultT
+from bridge.ports import Gate, Handler, ItemT, Parcel, ResultT
+from bridge.services.channels import Channel, Upstream
 from bridge.services.claims import Claims, Wanted
-from bridge.services.ingest import Arrival, Ingest
-from bridge.services.recording import Recorder, Result
+from bridge.services.courier import Courier
+from bridge.services.ingest import COMMIT_MAX, Arrival, Ingest
+from bridge.services.limiter import Pace
+from bridge.services.recording import Recorded, Recorder, Result
 from bridge.settings import load_settings
 from bridge.storage.engine import open_engine
 from bridge.storage.schema import digest_key
@@ -47,6 +53,7 @@ _STAGES: Final = {
     "claim": "claiming a delivery",
     "claim_sql": "statements of claiming",
     "claim_commit": "commit of claiming",
+    "carry": "judging, counting and logging a delivery",
     "record": "recording a delivery",
     "record_sql": "statements of recording",
     "record_commit": "commit of recording",
@@ -54,11 +61,12 @@ _STAGES: Final = {
 
 
 class _Spent:
-    """Processor time by stage, in seconds."""
+    """Processor time by load and stage, in seconds. `of` is the load that is at work."""
 
     def __init__(self) -> None:
-        self.by_stage: dict[str, float] = dict.fromkeys(_STAGES, 0.0)
+        self.of = ""
         self.sql_s = 0.0
+        self._seconds: defaultdict[tuple[str, str], float] = defaultdict(float)
 
     @contextmanager
     def on(self, stage: str) -> Iterator[None]:
@@ -66,8 +74,12 @@ class _Spent:
         started_s, before_s = time.process_time(), self.sql_s
         yield
         sql_s = self.sql_s - before_s
-        self.by_stage[stage] += time.process_time() - started_s - sql_s
-        self.by_stage[f"{stage}_sql"] = self.by_stage.get(f"{stage}_sql", 0.0) + sql_s
+        self._seconds[self.of, stage] += time.process_time() - started_s - sql_s
+        self._seconds[self.of, f"{stage}_sql"] += sql_s
+
+    def per_item(self, of: str, count: int) -> dict[str, float]:
+        """Return microseconds an item, by stage."""
+        return {name: self._seconds[of, name] / count * 1e6 for name in _STAGES}
 
 
 class _Inline:
@@ -94,15 +106,12 @@ class _Inline:
             transaction.commit()
         return list(results)
 
-    def close(self) -> None:
-        self._connection.close()
-
 
 class _Nobody:
-    """A `ports.Sender` whose tokens are all one."""
+    """A `ports.Sender` whose tokens are all one, and that has its answer already."""
 
     async def send(self, parcel: Any) -> Reply:
-        raise AssertionError(f"nothing is sent where stages are measured, nor {parcel.key}")
+        return Reply(status=201, remote_id=str(parcel.id), seconds=0.001)
 
     def sharing(self, route: str, _status: int) -> Sequence[str]:
         return [route]
@@ -111,8 +120,21 @@ class _Nobody:
         return route
 
 
+class _Recorded:
+    """A `ports.Writer` that has recorded already what came of a delivery."""
+
+    async def submit(self, _handler: Any, _item: Any) -> Any:
+        return Recorded(outcome="delivered")
+
+    async def submit_all(self, _handler: Any, _items: Sequence[Any]) -> Any:
+        raise AssertionError("a courier records one by one")
+
+
 def stages(bench: Bench) -> list[Figure]:
-    """Measure each stage of an answered call's event, in groups and alone in its commit."""
+    """Measure each stage of an answered call's event, in groups and alone in its commit.
+
+    Those of its end, and of a batch's events, are among the readings.
+    """
     count = bench.choose(6400, 1600)
     bench.say("stages: in groups, then one by one")
     grouped = _measure(bench, count, GROUP)
@@ -120,77 +142,131 @@ def stages(bench: Bench) -> list[Figure]:
     bench.raw["stages"] = {
         "events": count,
         "group": GROUP,
-        "grouped_us": grouped,
-        "alone_us": alone,
+        "batch_group": COMMIT_MAX,
+        "grouped_us": grouped["answered"],
+        "grouped_end_us": grouped["ended"],
+        "alone_us": alone["answered"],
+        "batch_us": _measure_batches(bench, count),
     }
     return [
         Figure(
             name=f"stage_{name}",
             title=f"Processor time: {title}",
             unit="µs",
-            value=grouped[name],
-            baseline=alone[name],
+            value=grouped["answered"][name],
+            baseline=alone["answered"][name],
             against="alone in its commit",
         )
         for name, title in _STAGES.items()
     ]
 
 
-def _measure(bench: Bench, count: int, group: int) -> dict[str, float]:
-    """Return microseconds an event, or a delivery, by stage."""
+def _measure(bench: Bench, count: int, group: int) -> dict[str, dict[str, float]]:
+    """Measure whole calls: each event, and each delivery of its errand."""
     spent = _Spent()
-    with bench.store(f"stages-{group}") as folder, _opened(folder / STORE, spent) as engine:
-        asyncio.run(_work(engine, spent, count, group))
-    return {name: spent.by_stage[name] / count * 1e6 for name in _STAGES}
+    load = calls("stage", count)
+
+    async def work(house: _House) -> None:
+        await house.take("answered", [one.answered for one in load], group)
+        await house.deliver("answered", count, group)
+        await house.take("ended", [one.ended for one in load], group)
+
+    _run(bench, spent, work)
+    return {of: spent.per_item(of, count) for of in ("answered", "ended")}
 
 
-async def _work(engine: Engine, spent: _Spent, count: int, group: int) -> None:
-    settings = load_settings(config=None, secrets_dir=None, environ=_SETTINGS)
-    clock, writer = SystemClock(), _Inline(engine, spent)
-    ingest = Ingest(
-        writer=writer,
-        clock=clock,
-        meter=BridgeMetrics(),
-        policy=wiring.ingest_policy(settings),
-        digest_key=digest_key(engine),
-        on_work=lambda _: None,
-    )
-    bodies = [one.answered for one in calls("stage", count)]
-    arrivals: list[Arrival] = []
-    for body in bodies:
-        with spent.on("read"):
-            (candidate,) = read(Shape.JSON, body, {}).candidates
-        with spent.on("admit"):
-            arrivals.append(ingest.admit(candidate.document, source="aventa"))
-    for start in range(0, count, group):
-        await ingest.take(arrivals[start : start + group])
-    await _deliver(settings, clock, writer, count, group)
-    writer.close()
+def _measure_batches(bench: Bench, count: int) -> dict[str, float]:
+    """Measure waiting callers, each of them new, as many in a commit as a batch has there."""
+    spent = _Spent()
+    bodies = batch([(f"b-{one:07d}", NEW_FROM + one) for one in range(count)]).splitlines()
+
+    async def work(house: _House) -> None:
+        await house.take("batch", bodies, COMMIT_MAX)
+
+    _run(bench, spent, work)
+    return spent.per_item("batch", count)
 
 
-async def _deliver(
-    settings: Any, clock: SystemClock, writer: _Inline, count: int, group: int
+def _run(
+    bench: Bench, spent: _Spent, work: Callable[["_House"], Coroutine[Any, Any, None]]
 ) -> None:
-    """Claim the errands, and record that they were delivered."""
-    policy = wiring.dispatch_policy(settings)
-    claims = Claims(clock, policy)
-    recorder = Recorder(clock=clock, entropy=SystemEntropy(), sender=_Nobody(), policy=policy)
-    gate = Gate(route="default", kind=Kind.NEW_ERRAND)
-    wanted = Wanted(scope="bench", hot=frozenset([(gate, Tier.LIVE)]), limit=group, cards=0, turn=1)
-    for number in range(0, count, group):
-        writer.stage = "claim"
-        claimed = await writer.submit(claims.take, wanted)
-        results = [
-            Result(
-                parcel=one,
-                reply=Reply(status=201, remote_id=str(number + place + 1)),
-                ruling=Ruling(Verdict.DELIVERED),
-                token_mark=one.route,
-            )
-            for place, one in enumerate(claimed.parcels)
-        ]
-        writer.stage = "record"
-        await writer.submit_all(recorder.record, results)
+    with (
+        bench.store("stages") as folder,
+        _opened(folder / STORE, spent) as engine,
+        Path(os.devnull).open("w", encoding="utf-8") as out,
+    ):
+        asyncio.run(work(_House(engine, spent, out)))
+
+
+class _House:
+    """The parts of the bridge, with a writer that commits at once."""
+
+    def __init__(self, engine: Engine, spent: _Spent, out: TextIO) -> None:
+        self._spent = spent
+        self._log = logs.configure("info", "json", out)
+        self._settings = load_settings(config=None, secrets_dir=None, environ=_SETTINGS)
+        self._clock = SystemClock()
+        self._meter = BridgeMetrics()
+        self._writer = _Inline(engine, spent)
+        self._ingest = Ingest(
+            writer=self._writer,
+            clock=self._clock,
+            meter=self._meter,
+            policy=wiring.ingest_policy(self._settings),
+            digest_key=digest_key(engine),
+            on_work=lambda _: None,
+        )
+
+    async def take(self, of: str, bodies: Sequence[bytes], group: int) -> None:
+        """Read events, and keep so many in a commit."""
+        self._spent.of, self._writer.stage = of, "keep"
+        arrivals: list[Arrival] = []
+        for body in bodies:
+            with self._spent.on("read"):
+                (candidate,) = read(Shape.JSON, body, {}).candidates
+            with self._spent.on("admit"):
+                arrivals.append(self._ingest.admit(candidate.document, source="aventa"))
+        for start in range(0, len(arrivals), group):
+            await self._ingest.take(arrivals[start : start + group])
+
+    async def deliver(self, of: str, count: int, group: int) -> None:
+        """Claim errands, carry them, and record that they were delivered."""
+        self._spent.of = of
+        policy = wiring.dispatch_policy(self._settings)
+        claims = Claims(self._clock, policy)
+        entropy, sender = SystemEntropy(), _Nobody()
+        recorder = Recorder(clock=self._clock, entropy=entropy, sender=sender, policy=policy)
+        channel = Channel(Upstream("bench", frozenset(["default"]), 60), Pace(60, 0.0))
+        courier = Courier(
+            writer=_Recorded(),
+            sender=sender,
+            clock=self._clock,
+            entropy=entropy,
+            meter=self._meter,
+            log=self._log,
+            recorder=recorder,
+        )
+        gate = Gate(route="default", kind=Kind.NEW_ERRAND)
+        hot = frozenset([(gate, Tier.LIVE)])
+        wanted = Wanted(scope="bench", hot=hot, limit=group, cards=0, turn=1)
+        for _ in range(0, count, group):
+            self._writer.stage = "claim"
+            claimed = await self._writer.submit(claims.take, wanted)
+            with self._spent.on("carry"):
+                for one in claimed.parcels:
+                    await courier.carry(channel, one)
+            self._writer.stage = "record"
+            results = [_delivered(one) for one in claimed.parcels]
+            await self._writer.submit_all(recorder.record, results)
+
+
+def _delivered(parcel: Parcel) -> Result:
+    return Result(
+        parcel=parcel,
+        reply=Reply(status=201, remote_id=str(parcel.id)),
+        ruling=Ruling(Verdict.DELIVERED),
+        token_mark=parcel.route,
+    )
 
 
 @contextmanager

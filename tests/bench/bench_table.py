@@ -49,7 +49,19 @@ def _verdict(figure: Figure, target: Target) -> str:
     measured = figure.measured(target.of)
     if measured is None:
         return "not measured"
-    return "[green]met[/]" if target.is_met(measured) else "[red]not met[/]"
+    if target.is_met(measured):
+        return "[green]met[/]"
+    best = figure.bound_of(target.of)
+    return "[red]not met[/]" if best is None else f"[red]not met[/] (bound {amount(best)})"
+
+
+def bounds(report: Report) -> list[str]:
+    """Return what bounds the figures that miss a target, a line each."""
+    return [
+        f"{one.title}: {one.bound.by}"
+        for one in report.figures
+        if one.bound is not None and one.is_missed
+    ]
 
 
 def target_words(target: Target, unit: str) -> str:
