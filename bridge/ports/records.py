@@ -10,7 +10,10 @@ EventKey = tuple[str, str]
 
 
 class Entry(Struct, frozen=True, gc=False, kw_only=True):
-    """An event as the journal keeps it. `digest` is a keyed hash of its canonical content."""
+    """An event as the journal keeps it. `digest` is a keyed hash of its canonical content.
+
+    `rule` decided what it does; empty: none did.
+    """
 
     source: str
     event_id: str
@@ -21,6 +24,7 @@ class Entry(Struct, frozen=True, gc=False, kw_only=True):
     received_us: int
     digest: bytes
     payload: bytes
+    rule: str = ""
 
 
 class ThreadRow(Struct, frozen=True, gc=False, kw_only=True):

@@ -229,15 +229,15 @@ class Ingest:
                 continue
             is_same = known == arrival.digest
             receipts.append(Receipt(Taken.DUPLICATE if is_same else Taken.CONFLICT))
-        tx.add_events([_entry(arrival) for arrival in fresh])
         happenings = [Happening(one.event, one.received_us) for one in fresh]
         of_calls = [one for one in happenings if not one.event.type.is_of_agent]
-        effects = iter(self._folder.fold(tx, of_calls, self._clock.now_us()) if of_calls else ())
-        accepted = (
-            Receipt(Taken.ACCEPTED, NO_EFFECT if one.event.type.is_of_agent else next(effects))
-            for one in happenings
+        folded = iter(self._folder.fold(tx, of_calls, self._clock.now_us()) if of_calls else ())
+        effects = [NO_EFFECT if one.event.type.is_of_agent else next(folded) for one in happenings]
+        tx.add_events(
+            [_entry(one, effect.rule) for one, effect in zip(fresh, effects, strict=True)]
         )
-        return [receipt or next(accepted) for receipt in receipts]
+        accepted = iter(effects)
+        return [receipt or Receipt(Taken.ACCEPTED, next(accepted)) for receipt in receipts]
 
 
 def _receipts(
@@ -264,7 +264,7 @@ def count_effect(meter: Meter, effect: Effect) -> None:
         meter.unsent(reason)
 
 
-def _entry(arrival: Arrival) -> Entry:
+def _entry(arrival: Arrival, rule: str) -> Entry:
     event = arrival.event
     return Entry(
         source=event.source,
@@ -276,6 +276,7 @@ def _entry(arrival: Arrival) -> Entry:
         received_us=arrival.received_us,
         digest=arrival.digest,
         payload=arrival.payload,
+        rule=rule,
     )
 
 

@@ -21,7 +21,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_HEAD: Final = "0004"
+SCHEMA_HEAD: Final = "0005"
 metadata: Final = MetaData()
 
 # SQLite gives row ids only to a column that is exactly INTEGER.
@@ -47,6 +47,8 @@ events: Final = Table(
     Column("received_us", BigInteger, nullable=False),
     Column("digest", LargeBinary, nullable=False),
     Column("payload", LargeBinary),
+    # The rule that decided what the event does; empty: none. Null: an older release kept the event.
+    Column("rule", Text),
     UniqueConstraint("source", "event_id", name="uq_events_source_event_id"),
     Index("ix_events_reference", "source", "reference_id"),
     Index("ix_events_received", "received_us"),
@@ -148,6 +150,8 @@ outbox: Final = Table(
     Column("error", Text, nullable=False),
     Column("payload", LargeBinary),
     Column("expires_us", BigInteger),
+    # The span that caused it, as W3C's `traceparent`; null where nothing is traced.
+    Column("trace", String(64)),
     Index("ix_outbox_lane", "lane", "position"),
     Index("ix_outbox_reference", "source", "reference_id"),
     # A number is never given twice: what was tried is kept by it, also when the row has moved.
