@@ -12,6 +12,7 @@ import aiohttp
 from sqlalchemy import Engine
 
 from bridge.app import wiring
+from bridge.app.gauges import StoreGauges
 from bridge.app.senders import Senders
 from bridge.app.way_back import Kept, WayBack
 from bridge.cention.client import CentionSender
@@ -26,7 +27,9 @@ from bridge.onward.sender import OnwardSender
 from bridge.ops import systemd
 from bridge.ops.clock import SystemClock, SystemEntropy
 from bridge.ops.health import Dependency, create_admin_app
-from bridge.ops.metrics import ONWARD, BridgeMetrics, StoreCollector, StoreFigures
+from bridge.ops.lag import watch_lag
+from bridge.ops.metrics import ONWARD, BridgeMetrics
+from bridge.ops.upstream_metrics import UpstreamCollector
 from bridge.ports import Transaction
 from bridge.services.dispatch import Dispatcher
 from bridge.services.ingest import Ingest, Receipt
@@ -34,16 +37,11 @@ from bridge.services.reconcile import Reconciler
 from bridge.services.upkeep import Upkeep
 from bridge.services.verdicts import Verdicts
 from bridge.settings import Settings, SettingsError
-from bridge.storage import queries
-from bridge.storage.failures import translated
 from bridge.storage.files import folder_of
 from bridge.storage.schema import digest_key
 from bridge.storage.writer import SharedCommit
 from bridge.wire.exchange import Exchange, open_session
 
-FIGURES_EVERY_S: Final = 1.0
-# Counting a large backlog takes time; it may take this part of it at most.
-FIGURES_SHARE: Final = 0.05
 # When the store is broken, whoever waits has been refused, and only has to be told so.
 LAST_ANSWERS_S: Final = 1.0
 # Objects that came and stayed, after which cycles are looked for.
@@ -60,15 +58,14 @@ class Bridge:
         """Prepare every part; nothing runs yet. A dry run keeps everything and sends nothing."""
         self._settings = settings
         self._is_dry = is_dry
-        self._reader = reader
         self._key = digest_key(engine)
         self._files_at = folder_of(engine)
         self._log = log
         self._clock = SystemClock()
         self._metrics = BridgeMetrics()
-        self._figures = StoreCollector()
-        self._figures_next_s = 0.0
-        self._metrics.registry.register(self._figures)
+        self._gauges = StoreGauges(reader, self._clock)
+        self._metrics.registry.register(self._gauges.collector)
+        self._metrics.registry.register(UpstreamCollector(lambda: self._dispatcher.channels))
         self._metrics.tokens(wiring.token_expiries(settings))
         self._writer = SharedCommit(
             engine, on_commit=self._metrics.committed, on_broken=self._break_off
@@ -205,6 +202,7 @@ class Bridge:
             background = [
                 group.create_task(self._upkeep.run()),
                 group.create_task(self._watch()),
+                group.create_task(watch_lag(self._clock, self._metrics.lagged)),
             ]
             if not self._is_dry:
                 background.append(group.create_task(self._reconciler.run()))
@@ -307,10 +305,10 @@ class Bridge:
         cention["breakers"] = {label: state.name.lower() for label, state in breakers.items()}
         is_answering = is_answering and not any(breakers.values())
         try:
-            await self._refresh()
+            await self._gauges.refresh()
         except StoreError:
             is_kept = False
-        paused = sorted({f"{route}/{kind}" for route, kind in self._figures.figures.pauses})
+        paused = sorted({f"{route}/{kind}" for route, kind in self._gauges.figures.pauses})
         return [
             Dependency("store", is_kept, is_needed=True),
             Dependency("cention", is_answering, is_needed=False, detail=cention),
@@ -322,31 +320,7 @@ class Bridge:
         """Show the figures of before where the store can't be read: the rest is still true."""
         self._show_breakers()
         with contextlib.suppress(StoreError):
-            await self._refresh()
-
-    async def _refresh(self) -> None:
-        """Read the store's figures again, unless they are fresh."""
-        started_s = self._clock.monotonic()
-        if started_s >= self._figures_next_s:
-            self._figures_next_s = started_s + FIGURES_EVERY_S
-            found = await asyncio.to_thread(self._read_figures)
-            took_s = self._clock.monotonic() - started_s
-            self._figures_next_s = started_s + max(FIGURES_EVERY_S, took_s / FIGURES_SHARE)
-            self._figures.figures = StoreFigures(
-                pending=found.pending,
-                oldest_us=found.oldest_us,
-                dead_letters=found.dead_letters,
-                quarantined=found.quarantined,
-                calls_active=found.calls_active,
-                pauses=found.pauses,
-                answers_waiting=found.answers_waiting,
-                rating_mean=found.rating_mean,
-            )
-        self._figures.now_us = self._clock.now_us()
-
-    def _read_figures(self) -> queries.Figures:
-        with translated(), self._reader.connect() as connection:
-            return queries.figures(connection)
+            await self._gauges.refresh()
 
 
 def _spare_collector() -> None:

@@ -25,6 +25,21 @@ class Failure(StrEnum):
     LOST = "lost"
 
 
+# Within this of its event an errand is to be there, while Cention is well.
+PROMPT_S: Final = 2.0
+
+
+class Promptness(StrEnum):
+    """Whether an errand was delivered within `PROMPT_S` of its event.
+
+    Excused is one that was late while the upstream failed, or wanted nothing sent.
+    """
+
+    PROMPT = "prompt"
+    LATE = "late"
+    EXCUSED = "excused"
+
+
 class Reply(Struct, frozen=True, gc=False, kw_only=True):
     """What came back: a status, or how it failed.
 

@@ -1,7 +1,6 @@
 """What Prometheus sees (the contract's section 7). No label holds personal data."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Final, TypeVar
 
@@ -15,12 +14,11 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
-from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from bridge import __version__
 from bridge.domain.deliveries import Kind, Unsent
-from bridge.domain.outcomes import Reply
+from bridge.domain.events import EventType
+from bridge.domain.outcomes import Promptness, Reply
 from bridge.ops.feedback_metrics import FeedbackMetrics
 
 _FAST: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -32,20 +30,6 @@ ONWARD: Final = "onward"
 _KINDS: Final = tuple(kind.value for kind in Kind)
 
 MetricT = TypeVar("MetricT", Counter, Histogram)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreFigures:
-    """What the store holds just now; `pending` and `pauses` by kind, and by (route, kind)."""
-
-    pending: Mapping[str, int] = field(default_factory=dict)
-    oldest_us: int | None = None
-    dead_letters: int = 0
-    quarantined: int = 0
-    calls_active: int = 0
-    pauses: Iterable[tuple[str, str]] = ()
-    answers_waiting: int = 0
-    rating_mean: float | None = None
 
 
 class BridgeMetrics:
@@ -163,6 +147,19 @@ class BridgeMetrics:
             ["upstream"],
             registry=self.registry,
         )
+        self._promptness = Counter(
+            "bridge_errand_promptness",
+            "Errands delivered, by whether within two seconds of their event; excused: while the"
+            " upstream was failing.",
+            ["result"],
+            registry=self.registry,
+        )
+        self._lag = Histogram(
+            "bridge_event_loop_lag_seconds",
+            "How much later than asked for the event loop woke up.",
+            buckets=_FAST,
+            registry=self.registry,
+        )
         self.feedback = FeedbackMetrics(self.registry)
         self._expiry = Gauge(
             "bridge_token_expiry_timestamp_seconds",
@@ -185,6 +182,10 @@ class BridgeMetrics:
             self._contacts(outcome)
         for outcome in ("abandoned", "stale"):
             self._calls.labels(outcome)
+        for event_type in EventType:
+            self._events(event_type.value, "accepted")
+        for result in Promptness:
+            self._promptness.labels(result.value)
         self._breaker.labels(_CENTION).set(0)
 
     def event(self, event_type: str, outcome: str, count: int = 1) -> None:
@@ -250,6 +251,14 @@ class BridgeMetrics:
         """Measure the time from an event's acceptance to its delivery."""
         self._delivered(kind.value).observe(max(seconds, 0.0))
 
+    def prompt(self, result: Promptness) -> None:
+        """Count an errand by whether it was delivered in time."""
+        self._promptness.labels(result.value).inc()
+
+    def lagged(self, seconds: float) -> None:
+        """Measure how much later than asked for the event loop woke up."""
+        self._lag.observe(seconds)
+
     def committed(self, items: int, seconds: float) -> None:
         """Measure a shared commit."""
         self._commit.observe(seconds)
@@ -265,49 +274,3 @@ class BridgeMetrics:
 def _each(metric: MetricT) -> Callable[..., MetricT]:
     """Return what knows each series by its labels: to find one takes longer than to count."""
     return cache(metric.labels)
-
-
-class StoreCollector(Collector):
-    """Gauges that are read from the store when somebody asks. `figures` are the latest known."""
-
-    def __init__(self, now_us: int = 0) -> None:
-        """Begin with nothing known."""
-        self.figures = StoreFigures()
-        self.now_us = now_us
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield every gauge."""
-        figures = self.figures
-        pending = GaugeMetricFamily(
-            "bridge_outbox_pending", "Deliveries that are to leave.", labels=["kind"]
-        )
-        for kind in _KINDS:
-            pending.add_metric([kind], figures.pending.get(kind, 0))
-        yield pending
-        oldest_s = 0.0
-        if figures.oldest_us is not None:
-            oldest_s = max(0.0, (self.now_us - figures.oldest_us) / 1e6)
-        paused = GaugeMetricFamily(
-            "bridge_route_paused", "Gates that are shut.", labels=["route", "kind"]
-        )
-        for route, kind in figures.pauses:
-            paused.add_metric([route, kind], 1)
-        yield paused
-        for name, text, value in (
-            ("bridge_outbox_oldest_seconds", "Age of the oldest pending delivery.", oldest_s),
-            ("bridge_dead_letters", "Deliveries that wait for a person.", figures.dead_letters),
-            ("bridge_quarantined", "Refused events that are kept.", figures.quarantined),
-            ("bridge_calls_active", "Calls believed to be going on.", figures.calls_active),
-            (
-                "bridge_answers_waiting",
-                "Answers that wait for their call to be known, or for files.",
-                figures.answers_waiting,
-            ),
-        ):
-            yield GaugeMetricFamily(name, text, value=value)
-        if figures.rating_mean is not None:
-            yield GaugeMetricFamily(
-                "bridge_facebook_rating_mean",
-                "Mean of the Facebook ratings that are kept, in stars.",
-                value=figures.rating_mean,
-            )

@@ -4,7 +4,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from bridge.domain.deliveries import Kind, Unsent
-from bridge.domain.outcomes import Reply
+from bridge.domain.outcomes import Promptness, Reply
 
 
 class Clock(Protocol):
@@ -108,6 +108,10 @@ class Meter(Protocol):
 
     def delivered(self, kind: Kind, seconds: float) -> None:
         """Measure the time from an event's acceptance to its delivery."""
+        ...
+
+    def prompt(self, result: Promptness) -> None:
+        """Count an errand by whether it was delivered in time."""
         ...
 
     def read(self, what: str, reply: Reply) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import heapq
+import math
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,9 +11,9 @@ from typing import Final
 from msgspec import Struct
 
 from bridge.domain.deliveries import Kind, Tier
-from bridge.domain.outcomes import MISSES_MAX, Reply, is_failing, is_in_order
+from bridge.domain.outcomes import MISSES_MAX, PROMPT_S, Promptness, Reply, is_failing, is_in_order
 from bridge.ports import Gate
-from bridge.services.breaker import Breaker
+from bridge.services.breaker import Breaker, BreakerState
 from bridge.services.limiter import Pace
 
 ALL_TIERS: Final = frozenset(Tier)
@@ -42,7 +43,8 @@ class Channel:
     """One upstream at work. Times are monotonic seconds.
 
     `hot` is where something may be waiting; one claim is made at a time. `turns` counts what has
-    left; `misses` counts the 404 of each route, `own_misses` those of each delivery.
+    left; `misses` counts the 404 of each route, `own_misses` those of each delivery. Until
+    `troubled_s` the upstream was not well, or wanted nothing sent.
     """
 
     upstream: Upstream
@@ -53,6 +55,7 @@ class Channel:
     turns: int = 0
     in_flight: int = 0
     cards_in_flight: int = 0
+    troubled_s: float = -math.inf
     misses: dict[str, int] = field(default_factory=dict)
     own_misses: dict[int, int] = field(default_factory=dict)
     _reminders: list[tuple[float, int, Gate]] = field(default_factory=list)
@@ -106,13 +109,23 @@ class Channel:
 
     def answered(self, reply: Reply, now_s: float, chance: float) -> None:
         """Learn from an answer, or from the want of one, how the upstream is."""
+        if is_failing(reply) or self.breaker.state is not BreakerState.CLOSED:
+            self.troubled_s = max(self.troubled_s, now_s)
         if is_failing(reply):
             self.breaker.failed(now_s, chance)
         else:
             self.breaker.succeeded()
         if reply.status == 429:
             asked_s = RATE_PAUSE_S if reply.retry_after_s is None else reply.retry_after_s
-            self.pace.pause(now_s, min(asked_s, RATE_PAUSE_MAX_S))
+            pause_s = min(asked_s, RATE_PAUSE_MAX_S)
+            self.pace.pause(now_s, pause_s)
+            self.troubled_s = max(self.troubled_s, now_s + pause_s)
+
+    def promptness(self, age_s: float, now_s: float) -> Promptness:
+        """Say whether something is delivered in time that was asked for so many seconds ago."""
+        if age_s <= PROMPT_S:
+            return Promptness.PROMPT
+        return Promptness.EXCUSED if self.troubled_s >= now_s - age_s else Promptness.LATE
 
     def count_misses(self, route: str, delivery_id: int, reply: Reply) -> tuple[int, int]:
         """Return how many 404 a route, and the delivery itself, have had with this answer.

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from bridge.domain.deliveries import Kind
 from bridge.domain.errors import StoreUnavailable
 from bridge.domain.outcomes import Failure, Reply, judge
 from bridge.ports import Clock, Entropy, Log, Meter, Parcel, Sender, Writer
@@ -49,10 +50,17 @@ class Courier:
         self.learn(channel, reply)
         result = Result(parcel=parcel, reply=reply, ruling=ruling, token_mark=mark)
         recorded = await self._record(result)
-        self._tell(result, recorded.outcome)
+        self._tell(channel, result, recorded.outcome)
         if recorded.contact:
             self._meter.contact(recorded.contact)
         return recorded
+
+    def measure(self, parcel: Parcel, channel: Channel | None) -> None:
+        """Measure how long a parcel took that is delivered; of no channel, its upstream is gone."""
+        age_s = (self._clock.now_us() - parcel.accepted_us) / 1e6
+        self._meter.delivered(parcel.kind, age_s)
+        if parcel.kind is Kind.NEW_ERRAND and channel is not None:
+            self._meter.prompt(channel.promptness(age_s, self._clock.monotonic()))
 
     def learn(self, channel: Channel, reply: Reply) -> None:
         """Learn from an answer how an upstream is, and say where that is news."""
@@ -76,11 +84,11 @@ class Courier:
                 self._log.error("an outcome can't be recorded yet", error=str(error))
                 await self._clock.sleep(STORE_RETRY_S)
 
-    def _tell(self, result: Result, outcome: str) -> None:
+    def _tell(self, channel: Channel, result: Result, outcome: str) -> None:
         parcel, reply = result.parcel, result.reply
         self._meter.delivery(parcel.kind, outcome)
         if outcome == "delivered":
-            self._meter.delivered(parcel.kind, (self._clock.now_us() - parcel.accepted_us) / 1e6)
+            self.measure(parcel, channel)
         say = self._log.info if outcome == "delivered" else self._log.warning
         say(
             "delivery",

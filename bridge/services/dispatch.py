@@ -169,8 +169,7 @@ class Dispatcher:
                 self._meter.delivery(parcel.kind, "dead")
             if one.outcome == "found":
                 self._meter.delivery(parcel.kind, "delivered")
-                seconds = (self._clock.now_us() - parcel.accepted_us) / 1e6
-                self._meter.delivered(parcel.kind, seconds)
+                self._courier.measure(parcel, self._channels.get(parcel.scope))
             self._log.info(
                 "looked up",
                 kind=parcel.kind.value,

@@ -1,6 +1,7 @@
 """Looking into the store, for metrics and for the commands: nothing here changes anything."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -32,14 +33,16 @@ WAITING_FOR_A_PERSON: Final = (State.DEAD, State.HELD)
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What the store holds just now; see `ops.metrics.StoreFigures`."""
+    """What the store holds just now; see `ops.store_metrics.StoreFigures`."""
 
     pending: Mapping[str, int]
+    rows: Mapping[str, int]
     oldest_us: int | None
     dead_letters: int
     quarantined: int
     calls_active: int
     pauses: Sequence[tuple[str, str]]
+    refusals: Sequence[tuple[str, str]]
     answers_waiting: int
     rating_mean: float | None
 
@@ -57,23 +60,25 @@ def figures(connection: Connection) -> Figures:
     for kind, count, accepted_us in connection.execute(query):
         pending[kind] = count
         oldest.append(accepted_us)
-    dead = select(func.count()).where(tables.IS_STOPPED, outbox.state.in_(WAITING_FOR_A_PERSON))
+    rows = _rows_by_state(connection, sum(pending.values()))
+    shut = connection.execute(
+        select(
+            tables.pauses.c.route, tables.pauses.c.kind, func.max(tables.pauses.c.token_mark)
+        ).group_by(tables.pauses.c.route, tables.pauses.c.kind)
+    ).all()
     return Figures(
         pending=pending,
         oldest_us=min(oldest, default=None),
-        dead_letters=connection.execute(dead).scalar_one(),
+        rows=rows,
+        dead_letters=sum(rows[state] for state in WAITING_FOR_A_PERSON),
         quarantined=connection.execute(
             select(func.count()).select_from(tables.quarantine)
         ).scalar_one(),
         calls_active=connection.execute(
             select(func.count()).where(text("is_active = 1")).select_from(tables.calls)
         ).scalar_one(),
-        pauses=[
-            (route, kind)
-            for route, kind in connection.execute(
-                select(tables.pauses.c.route, tables.pauses.c.kind).distinct()
-            )
-        ],
+        pauses=[(route, kind) for route, kind, _ in shut],
+        refusals=[(route, kind) for route, kind, mark in shut if mark],
         answers_waiting=connection.execute(
             select(func.count()).select_from(tables.answers).where(tables.IS_UNDONE)
         ).scalar_one(),
@@ -81,6 +86,22 @@ def figures(connection: Connection) -> Figures:
             select(func.avg(tables.ratings.c.stars)).where(tables.ratings.c.stars > 0)
         ).scalar(),
     )
+
+
+def _rows_by_state(connection: Connection, pending: int) -> Mapping[str, int]:
+    """Count what is not over by its state, each from an index: a backlog may be large."""
+    outbox = tables.outbox.c
+    rows: Counter[str] = Counter()
+    for some in (tables.IS_UNCLEAR, tables.IS_STOPPED):
+        query = select(outbox.state, func.count()).where(some).group_by(outbox.state)
+        for state, count in connection.execute(query):
+            rows[state] = count
+    unclear = rows[State.SENDING] + rows[State.DOUBTFUL]
+    for some in (tables.IS_FIRST, tables.IS_LATER):
+        query = select(func.count()).select_from(tables.outbox).where(some)
+        rows[State.READY] += connection.execute(query).scalar_one()
+    rows[State.BLOCKED] = pending - unclear - rows[State.READY]
+    return rows
 
 
 def delivery(connection: Connection, delivery_id: int) -> dict[str, Any] | None:

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from bridge.domain.calls import CallPolicy
 from bridge.domain.deliveries import Kind, Unsent
 from bridge.domain.errands import Guide
-from bridge.domain.outcomes import Reply
+from bridge.domain.outcomes import Promptness, Reply
 from bridge.domain.routes import Route, RouteTable
 from bridge.domain.rules import RuleBook
 from bridge.ports import Gate, Parcel, Sender
@@ -133,6 +133,9 @@ class HandMeter:
 
     def delivered(self, kind: Kind, seconds: float) -> None:
         self.counted.append(("delivered", kind.value, seconds))
+
+    def prompt(self, result: Promptness) -> None:
+        self.counted.append(("prompt", result.value))
 
     def read(self, what: str, reply: Reply) -> None:
         self.counted.append(("read", what, reply.status))

@@ -7,9 +7,9 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, Engine, text
 
 from bridge.domain.contacts import Card, Person
-from bridge.domain.deliveries import Draft, EndErrand, Kind, NewErrand, State
+from bridge.domain.deliveries import Draft, EndErrand, Kind, NewErrand, State, Tier
 from bridge.domain.events import Agent
-from bridge.ports import Attempt, Entry, Order, Settlement, Sighting
+from bridge.ports import Attempt, Claim, Entry, Gate, Order, Settlement, Sighting
 from bridge.storage import keeping, queries, tables
 from bridge.storage.engine import open_engine
 from bridge.storage.prepared import driver_of
@@ -325,8 +325,22 @@ def test_no_statement_looks_through_a_whole_table(
 
 def test_figures_look_at_what_waits_or_has_stopped_only(connection: Connection) -> None:
     steps = plans(connection, lambda: queries.figures(connection))
-    used = {one.split()[-1] for one in steps if " outbox " in one}
-    assert used == {"ix_outbox_pending", "ix_outbox_stopped"}
+    used = {one.partition(" INDEX ")[2].split()[0] for one in steps if " outbox " in one}
+    names = ("pending", "first", "later", "unclear", "stopped")
+    assert used == {f"ix_outbox_{name}" for name in names}
+
+
+def test_figures_say_how_far_each_row_is(tx: SqlTransaction, connection: Connection) -> None:
+    tx.put_orders([order(1), order(1, 1), order(2), order(3)])
+    gate = Gate(route="default", kind=Kind.NEW_ERRAND)
+    claim = Claim(gate=gate, tier=Tier.OLD, limit=1, now_us=LATER_US, live_us=LATER_US, scope="s")
+    (parcel,) = tx.claim(claim)
+    rows = queries.figures(connection).rows
+    assert (rows["sending"], rows["ready"], rows["blocked"]) == (1, 2, 1)
+    tx.settle([Settlement(id=parcel.id, state=State.DEAD, due_us=LATER_US, attempts=1)])
+    tx.park([parcel.lane])
+    rows = queries.figures(connection).rows
+    assert (rows["dead"], rows["parked"], rows["ready"]) == (1, 1, 2)
 
 
 def test_figures_count_what_waits_only(tx: SqlTransaction, connection: Connection) -> None:
