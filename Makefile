@@ -5,7 +5,7 @@ CALLS ?=
 # A file's tests stay together: they share what is slow to set up.
 IN_PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 .DEFAULT_GOAL := help
-.PHONY: help demo soak run test coverage bench simulate identity mutants powercut lint format lock clean
+.PHONY: help demo soak run test coverage bench watch dashboards simulate identity mutants powercut lint format lock clean
 
 help:  ## show what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,12 @@ coverage: .venv/.dev  ## the tests once more, with a floor under what they cover
 
 bench: .venv/.dev  ## the benchmarks, each beside a baseline of the same run (SHORT=1: a minute, ratios only; ONLY=calls,latency)
 	@$(BIN)/python tests/bench/bench_run.py $(if $(filter-out 0,$(SHORT)),--short) $(if $(ONLY),--only $(ONLY))
+
+watch: .venv/.dev  ## a busy bridge watched by a real Prometheus: every panel and rule asked, every alert fired (PICTURES=1 draws them); needs root
+	@$(BIN)/python tests/watch/watch_run.py $(if $(filter-out 0,$(PICTURES)),--pictures docs/images)
+
+dashboards: .venv/.dev  ## Grafana's dashboards, anew from config/grafana/source
+	@$(BIN)/python config/grafana/source/build.py
 
 simulate: .venv/.dev  ## days of calls on a virtual clock, faults and crashes by seed (SEEDS=2000)
 	@$(BIN)/python tests/simulation/simulate.py --seeds $(or $(SEEDS),2000) --jobs 2
