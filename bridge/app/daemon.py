@@ -29,6 +29,7 @@ from bridge.ops.clock import SystemClock, SystemEntropy
 from bridge.ops.health import Dependency, create_admin_app
 from bridge.ops.lag import watch_lag
 from bridge.ops.metrics import ONWARD, BridgeMetrics
+from bridge.ops.tracing import open_tracing
 from bridge.ops.upstream_metrics import UpstreamCollector
 from bridge.ports import Transaction
 from bridge.services.dispatch import Dispatcher
@@ -44,6 +45,8 @@ from bridge.wire.exchange import Exchange, open_session
 
 # When the store is broken, whoever waits has been refused, and only has to be told so.
 LAST_ANSWERS_S: Final = 1.0
+# What was traced last is worth no longer wait.
+LAST_TRACES_S: Final = 3.0
 # Objects that came and stayed, after which cycles are looked for.
 COLLECT_EVERY: Final = 10_000
 Load = Callable[[], Settings]
@@ -62,6 +65,13 @@ class Bridge:
         self._files_at = folder_of(engine)
         self._log = log
         self._clock = SystemClock()
+        self._tracing = open_tracing(
+            settings.tracing.endpoint,
+            service=settings.tracing.service_name,
+            sample_ratio=settings.tracing.sample_ratio,
+            clock=self._clock,
+            log=log,
+        )
         self._metrics = BridgeMetrics()
         self._gauges = StoreGauges(reader, self._clock)
         self._metrics.registry.register(self._gauges.collector)
@@ -117,7 +127,8 @@ class Bridge:
 
     def _wire(self, session: aiohttp.ClientSession) -> None:
         settings, clock = self._settings, self._clock
-        exchange = Exchange(session, clock)
+        tracer = self._tracing.tracer
+        exchange = Exchange(session, clock, tracer)
         self._sender = CentionSender(exchange, wiring.cention_options(settings))
         self._onward = OnwardSender(exchange, clock, wiring.onward_options(settings))
         self._reader_of_reports = CentionReader(exchange, wiring.reading_options(settings))
@@ -130,6 +141,7 @@ class Bridge:
             log=self._log,
             policy=wiring.dispatch_policy(settings),
             upstreams=wiring.upstreams(settings),
+            tracer=tracer,
         )
         self._way_back = WayBack(
             settings,
@@ -169,6 +181,7 @@ class Bridge:
             meter=self._metrics,
             log=self._log,
             doorkeeper=wiring.doorkeeper(settings),
+            tracer=tracer,
         )
         self._upkeep = Upkeep(
             writer=self._writer,
@@ -178,6 +191,7 @@ class Bridge:
             retention=wiring.retention(settings),
             folder=self._ingest.folder,
             on_work=self._dispatcher.wake,
+            tracer=tracer,
         )
 
     def _tell(self, event: CallEvent, receipt: Receipt) -> None:
@@ -232,6 +246,7 @@ class Bridge:
         left = await self._dispatcher.stop(self._settings.delivery.shutdown_seconds)
         await self._writer.close()
         await admin.close()
+        await self._tracing.close(LAST_TRACES_S)
         if self._writer.failure is not None:
             raise self._writer.failure
         if self._stopping.is_set():
@@ -269,7 +284,7 @@ class Bridge:
             for line in error.problems:
                 self._log.error("settings refused; the old ones stay in force", problem=line)
             return False
-        for key in ("http.listen", "admin.listen", "store", "log"):
+        for key in ("http.listen", "admin.listen", "store", "log", "tracing"):
             if attrgetter(key)(settings) != attrgetter(key)(self._settings):
                 self._log.warning("this setting changes with a restart only", key=key)
         self._settings = settings

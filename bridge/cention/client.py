@@ -70,6 +70,7 @@ class CentionSender:
             },
             body=orjson.dumps(render(payload, self.options.cuid_label)),
             timeout_s=self.options.timeout_s,
+            trace=parcel.trace,
         )
         remote_id = _remote_id(answer.document) if answer.is_good else ""
         return replace(answer.reply, remote_id=remote_id)

@@ -11,6 +11,7 @@ from msgspec import Struct
 from bridge.domain.errors import InvalidEvent, Issue, StoreUnavailable
 from bridge.inbound.auth import Doorkeeper
 from bridge.inbound.bodies import Bodies, keep_refusals, peer_of, read_body, refusal
+from bridge.inbound.event_spans import begun, kept, refused
 from bridge.inbound.problems import problem
 from bridge.inbound.shapes import (
     BATCH_MAX,
@@ -21,7 +22,7 @@ from bridge.inbound.shapes import (
     read,
 )
 from bridge.inbound.strict_json import StrictJsonError
-from bridge.ports import Clock, Log, Refusal, Writer
+from bridge.ports import NO_SPAN, NO_TRACER, Clock, Exemplar, Log, Refusal, Span, Tracer, Writer
 from bridge.services.ingest import Arrival, Ingest, Receipt, Taken
 
 SOURCE: Final = "aventa"
@@ -37,7 +38,7 @@ class DoorMeter(Protocol):
         """Count an event by type and outcome."""
         ...
 
-    def ingested(self, seconds: float) -> None:
+    def ingested(self, seconds: float, exemplar: Exemplar | None = None) -> None:
         """Measure a request from the door to its answer."""
         ...
 
@@ -65,6 +66,7 @@ class EventsEndpoint:
         meter: DoorMeter,
         log: Log,
         doorkeeper: Doorkeeper,
+        tracer: Tracer = NO_TRACER,
     ) -> None:
         """Stand on these ports."""
         self._ingest = ingest
@@ -72,26 +74,28 @@ class EventsEndpoint:
         self._clock = clock
         self._meter = meter
         self._log = log
+        self._tracer = tracer
         self.doorkeeper = doorkeeper
         self._bodies = Bodies()
 
     async def post(self, request: web.BaseRequest) -> web.Response:
         """Answer a request."""
         started_s = self._clock.monotonic()
-        try:
-            response = await self._answer(request)
-        except StoreUnavailable:
-            response = problem(503, "The event can't be kept now; send it again later.")
-        self._meter.ingested(self._clock.monotonic() - started_s)
+        if not self.doorkeeper.may_admit(request.headers):
+            # A stranger's request is nobody's trace: there may be any number of them.
+            self._meter.ingested(self._clock.monotonic() - started_s)
+            return problem(401, _UNAUTHORISED)
+        with self._tracer.request(request.headers) as span:
+            try:
+                with self._bodies.holding(request):
+                    response = await self._read_and_answer(request, span)
+            except StoreUnavailable:
+                response = problem(503, "The event can't be kept now; send it again later.")
+            span.answered(response.status)
+        self._meter.ingested(self._clock.monotonic() - started_s, span.exemplar)
         return response
 
-    async def _answer(self, request: web.BaseRequest) -> web.Response:
-        if not self.doorkeeper.may_admit(request.headers):
-            return problem(401, _UNAUTHORISED)
-        with self._bodies.holding(request):
-            return await self._read_and_answer(request)
-
-    async def _read_and_answer(self, request: web.BaseRequest) -> web.Response:
+    async def _read_and_answer(self, request: web.BaseRequest, span: Span) -> web.Response:
         raw = await read_body(request)
         if isinstance(raw, web.Response):
             return raw
@@ -101,10 +105,10 @@ class EventsEndpoint:
         if shape is None:
             accepted = ", ".join(shape.value for shape in Shape)
             return problem(415, f"Content-Type must be one of {accepted}, in UTF-8.")
-        return await self._answer_body(shape, raw, request)
+        return await self._answer_body(shape, raw, request, span)
 
     async def _answer_body(
-        self, shape: Shape, raw: bytes, request: web.BaseRequest
+        self, shape: Shape, raw: bytes, request: web.BaseRequest, span: Span
     ) -> web.Response:
         try:
             if len(raw) > SINGLE_BYTES_MAX:
@@ -114,32 +118,37 @@ class EventsEndpoint:
                 body = read(shape, raw, request.headers)
         except StrictJsonError as error:
             issues = [Issue(error.pointer, error.detail)]
-            return await self._refuse(400, "The body can't be read.", raw, request, issues)
+            return await self._refuse(400, "The body can't be read.", raw, request, span, issues)
         except InvalidEvent as error:
-            return await self._refuse(422, "The body holds no event.", raw, request, error.issues)
+            said = "The body holds no event."
+            return await self._refuse(422, said, raw, request, span, error.issues)
         if body.is_batch:
-            return await self._answer_batch(body, raw, request)
-        return await self._answer_single(body.candidates[0], raw, request)
+            return await self._answer_batch(body, raw, request, span)
+        with self._tracer.event(span.traceparent) as one:
+            return await self._answer_single(body.candidates[0], raw, request, one)
 
     async def _answer_single(
-        self, candidate: Candidate, raw: bytes, request: web.BaseRequest
+        self, candidate: Candidate, raw: bytes, request: web.BaseRequest, span: Span
     ) -> web.Response:
         document = candidate.document
         has_attachments = isinstance(document, dict) and bool(document.get("attachments"))
         if len(raw) > SINGLE_BYTES_MAX and not has_attachments:
+            span.fail("too large")
             return problem(413, f"One event holds at most {SINGLE_BYTES_MAX // 1024} KiB.")
         if len(raw) > SINGLE_BYTES_MAX:
-            admitted = await asyncio.to_thread(self._admit, candidate)
+            admitted = await asyncio.to_thread(self._admit, candidate, span)
         else:
-            admitted = self._admit(candidate)
+            admitted = self._admit(candidate, span)
         if isinstance(admitted, Arrival):
             (receipt,) = await self._ingest.take([admitted])
+            kept(span, admitted, receipt)
             if isinstance(receipt, Receipt) and receipt.taken is not Taken.CONFLICT:
                 status = 202 if receipt.taken is Taken.ACCEPTED else 200
                 said = {"status": receipt.taken.value, "eventId": admitted.event.event_id}
                 return _json(status, said)
             admitted = self._read_receipt(admitted, receipt)
         (verdict,) = await self._quarantine([candidate], [admitted], request)
+        refused(span, verdict.status, verdict.event_type)
         if verdict.status == 503:
             return problem(503, "The event can't be kept now; send it again later.")
         detail = _CONFLICT if verdict.status == 409 else "The event is not valid."
@@ -147,12 +156,17 @@ class EventsEndpoint:
             verdict.status, detail, issues=verdict.issues, quarantine_id=verdict.quarantine_id
         )
 
-    async def _answer_batch(self, body: Body, raw: bytes, request: web.BaseRequest) -> web.Response:
+    async def _answer_batch(
+        self, body: Body, raw: bytes, request: web.BaseRequest, span: Span
+    ) -> web.Response:
         if not body.candidates:
-            return await self._refuse(422, "The batch is empty.", raw, request, results=[])
+            return await self._refuse(422, "The batch is empty.", raw, request, span, results=[])
         if len(body.candidates) > BATCH_MAX:
             return problem(413, f"A batch holds at most {BATCH_MAX:,} events.")
-        verdicts = await self._judge(body.candidates, request, len(raw))
+        with begun(self._tracer, span, len(body.candidates)) as spans:
+            verdicts = await self._judge(body.candidates, request, len(raw), spans)
+            for one, verdict in zip(spans, verdicts, strict=True):
+                refused(one, verdict.status, verdict.event_type)
         if any(verdict.status == 503 for verdict in verdicts):
             return problem(503, "Not all events can be kept now; send the batch again later.")
         results = [_result(verdict) for verdict in verdicts]
@@ -166,32 +180,39 @@ class EventsEndpoint:
         )
 
     async def _judge(
-        self, candidates: Sequence[Candidate], request: web.BaseRequest, size: int
+        self,
+        candidates: Sequence[Candidate],
+        request: web.BaseRequest,
+        size: int,
+        spans: Sequence[Span],
     ) -> list[_Verdict]:
         """Let in what can be of a body of this size, keep it, and quarantine the rest."""
         if size > SINGLE_BYTES_MAX:
-            admitted = await asyncio.to_thread(self._admit_all, candidates)
+            admitted = await asyncio.to_thread(self._admit_all, candidates, spans)
         else:
-            admitted = self._admit_all(candidates)
+            admitted = self._admit_all(candidates, spans)
         verdicts = [one if isinstance(one, _Verdict) else None for one in admitted]
         arrivals = [(index, one) for index, one in enumerate(admitted) if isinstance(one, Arrival)]
         receipts = await self._ingest.take([arrival for _, arrival in arrivals]) if arrivals else []
         for (index, arrival), receipt in zip(arrivals, receipts, strict=True):
+            kept(spans[index], arrival, receipt)
             verdicts[index] = self._read_receipt(arrival, receipt)
         decided = [verdict for verdict in verdicts if verdict is not None]
         if all(verdict.status in _NOT_REFUSED for verdict in decided):
             return decided
         return await self._quarantine(candidates, decided, request)
 
-    def _admit_all(self, candidates: Sequence[Candidate]) -> list[Arrival | _Verdict]:
-        return [self._admit(candidate) for candidate in candidates]
+    def _admit_all(
+        self, candidates: Sequence[Candidate], spans: Sequence[Span]
+    ) -> list[Arrival | _Verdict]:
+        return [self._admit(one, span) for one, span in zip(candidates, spans, strict=True)]
 
-    def _admit(self, candidate: Candidate) -> Arrival | _Verdict:
+    def _admit(self, candidate: Candidate, span: Span = NO_SPAN) -> Arrival | _Verdict:
         """Check a candidate: an arrival, or the verdict on why it is none."""
         error = candidate.error
         if error is None:
             try:
-                return self._ingest.admit(candidate.document, source=SOURCE)
+                return self._ingest.admit(candidate.document, source=SOURCE, trace=span.traceparent)
             except InvalidEvent as invalid:
                 error = invalid
         # Never raised again: with its traceback it would hold the whole body for as long as it is.
@@ -249,15 +270,17 @@ class EventsEndpoint:
         detail: str,
         raw: bytes,
         request: web.BaseRequest,
+        span: Span,
         issues: Sequence[Issue] = (),
         **further: Any,
     ) -> web.Response:
         """Keep a body that holds no event, and say so."""
         self._meter.event("", "rejected")
+        refused(span, status)
         verdict = _Verdict(status, "", issues=tuple(issues) or (Issue("", detail),))
         kept = self._refusal(verdict, raw, request.headers.get("Content-Type", ""))
         await self._writer.submit(keep_refusals, kept)
-        self._log.info("body refused", status=status, peer=peer_of(request))
+        self._log.info("body refused", status=status, peer=peer_of(request), **span.marks)
         return problem(status, detail, issues=issues, quarantine_id=kept.id, **further)
 
     def _refusal(self, verdict: _Verdict, body: bytes, content_type: str) -> Refusal:

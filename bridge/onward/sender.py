@@ -57,6 +57,7 @@ class OnwardSender:
             },
             body=body,
             timeout_s=options.timeout_s,
+            trace=parcel.trace,
         )
         return answer.reply
 

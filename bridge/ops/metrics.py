@@ -20,6 +20,7 @@ from bridge.domain.deliveries import Kind, Unsent
 from bridge.domain.events import EventType
 from bridge.domain.outcomes import Promptness, Reply
 from bridge.ops.feedback_metrics import FeedbackMetrics
+from bridge.ports import Exemplar
 
 _FAST: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _UPSTREAM: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -192,9 +193,9 @@ class BridgeMetrics:
         """Count events by type and outcome."""
         self._events(event_type or "unknown", outcome).inc(count)
 
-    def ingested(self, seconds: float) -> None:
+    def ingested(self, seconds: float, exemplar: Exemplar | None = None) -> None:
         """Measure a request from the door to its answer."""
-        self._ingest.observe(seconds)
+        self._ingest.observe(seconds, exemplar)
 
     def number(self, field: str, result: str, count: int = 1) -> None:
         """Count phone numbers that were read."""
@@ -224,14 +225,14 @@ class BridgeMetrics:
         """Count an attempt by what came of it."""
         self._deliveries(kind.value, outcome).inc()
 
-    def upstream(self, kind: Kind, reply: Reply) -> None:
+    def upstream(self, kind: Kind, reply: Reply, exemplar: Exemplar | None = None) -> None:
         """Measure a request by its status and time."""
         upstream = ONWARD if kind is Kind.ANSWER else _CENTION
         if upstream == _CENTION:
             self.last_reply = reply
         status = reply.failure.value if reply.failure else str(reply.status)
         self._responses(upstream, status).inc()
-        self._upstream(upstream, kind.value).observe(reply.seconds)
+        self._upstream(upstream, kind.value).observe(reply.seconds, exemplar)
 
     def read(self, what: str, reply: Reply) -> None:
         """Measure a reading request by its status and time."""
@@ -247,9 +248,9 @@ class BridgeMetrics:
         """Show a circuit breaker: 0 closed, 1 half-open, 2 open."""
         self._breaker.labels(upstream).set(state)
 
-    def delivered(self, kind: Kind, seconds: float) -> None:
+    def delivered(self, kind: Kind, seconds: float, exemplar: Exemplar | None = None) -> None:
         """Measure the time from an event's acceptance to its delivery."""
-        self._delivered(kind.value).observe(max(seconds, 0.0))
+        self._delivered(kind.value).observe(max(seconds, 0.0), exemplar)
 
     def prompt(self, result: Promptness) -> None:
         """Count an errand by whether it was delivered in time."""

@@ -40,8 +40,11 @@ from bridge.ports.records import (
 )
 from bridge.ports.store import Handler, ItemT, ResultT, Transaction, Writer
 from bridge.ports.system import Clock, Entropy, Log, Meter
+from bridge.ports.tracing import NO_SPAN, NO_TRACER, Exemplar, Headers, Span, Tracer
 
 __all__ = [
+    "NO_SPAN",
+    "NO_TRACER",
     "AnswerRow",
     "AnswerState",
     "ArrivedAnswer",
@@ -52,12 +55,14 @@ __all__ = [
     "Entropy",
     "Entry",
     "EventKey",
+    "Exemplar",
     "FeedbackMeter",
     "FileReader",
     "FileReading",
     "FileStore",
     "Gate",
     "Handler",
+    "Headers",
     "ItemT",
     "Log",
     "Meter",
@@ -75,8 +80,10 @@ __all__ = [
     "Sender",
     "Settlement",
     "Sighting",
+    "Span",
     "Telling",
     "ThreadRow",
+    "Tracer",
     "Transaction",
     "Writer",
 ]

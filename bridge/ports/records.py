@@ -36,13 +36,17 @@ class ThreadRow(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class Order(Struct, frozen=True, gc=False, kw_only=True):
-    """A draft to be kept for delivery, with the event that it came of."""
+    """A draft to be kept for delivery, with the event that it came of.
+
+    `trace` is that event's span, as W3C's `traceparent`; None where nothing is traced.
+    """
 
     draft: Draft
     source: str
     reference_id: str
     event_id: str
     accepted_us: int
+    trace: str | None = None
 
 
 class Gate(Struct, frozen=True, gc=False, kw_only=True):
@@ -74,7 +78,8 @@ class Parcel(Struct, frozen=True, gc=False, kw_only=True):
 
     `payload` is a `Card` for a contact card. `person` is its contact's id, else empty. `scope` is
     the workspace that it goes to or was tried at last, empty where it was never tried; `floor_id`
-    is the highest id that an errand was known to have there before.
+    is the highest id that an errand was known to have there before. `trace` is the span that it is
+    a part of: of the event that caused it, or of the attempt once that has begun.
     """
 
     id: int
@@ -92,6 +97,7 @@ class Parcel(Struct, frozen=True, gc=False, kw_only=True):
     scope: str = ""
     floor_id: int = 0
     is_probe: bool = False
+    trace: str | None = None
 
     @property
     def message_id(self) -> str:

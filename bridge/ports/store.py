@@ -61,6 +61,8 @@ class Transaction(FeedbackTransaction, Protocol):
     def put_orders(self, orders: Sequence[Order]) -> None:
         """Keep drafts: a new one takes its place in its lane, a known one takes the new payload.
 
+        With the payload it takes the trace, where there is one.
+
         A known one that was tried already stays as it is.
         """
         ...
@@ -93,8 +95,17 @@ class Transaction(FeedbackTransaction, Protocol):
         """Give up messages whose time is over, `limit` at most, as `call_off`; return how many."""
         ...
 
-    def want_cards(self, people: Sequence[Person], accepted_us: int) -> None:
-        """See to it that a contact card leaves for each of these people."""
+    def want_cards(
+        self,
+        people: Sequence[Person],
+        accepted_us: int,
+        traces: Mapping[str, str] | None = None,
+    ) -> None:
+        """See to it that a contact card leaves for each of these people.
+
+        `traces` holds, by person's id, the span of the event that wants it, where it is traced: a
+        card that waits already becomes a part of that one's trace, since it tells the latest.
+        """
         ...
 
     def pauses(self) -> Sequence[Pause]:

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from bridge.domain.deliveries import Kind, Unsent
 from bridge.domain.outcomes import Promptness, Reply
+from bridge.ports.tracing import Exemplar
 
 
 class Clock(Protocol):
@@ -102,11 +103,11 @@ class Meter(Protocol):
         """Count an attempt by what came of it."""
         ...
 
-    def upstream(self, kind: Kind, reply: Reply) -> None:
+    def upstream(self, kind: Kind, reply: Reply, exemplar: Exemplar | None = None) -> None:
         """Measure a request by its status and time."""
         ...
 
-    def delivered(self, kind: Kind, seconds: float) -> None:
+    def delivered(self, kind: Kind, seconds: float, exemplar: Exemplar | None = None) -> None:
         """Measure the time from an event's acceptance to its delivery."""
         ...
 

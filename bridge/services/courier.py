@@ -2,10 +2,24 @@
 
 from typing import Final
 
+from msgspec.structs import replace
+
 from bridge.domain.deliveries import Kind
 from bridge.domain.errors import StoreUnavailable
 from bridge.domain.outcomes import Failure, Reply, judge
-from bridge.ports import Clock, Entropy, Log, Meter, Parcel, Sender, Writer
+from bridge.ports import (
+    NO_TRACER,
+    Clock,
+    Entropy,
+    Exemplar,
+    Log,
+    Meter,
+    Parcel,
+    Sender,
+    Span,
+    Tracer,
+    Writer,
+)
 from bridge.services.breaker import BreakerState
 from bridge.services.channels import Channel
 from bridge.services.recording import Recorded, Recorder, Result
@@ -16,7 +30,7 @@ STORE_RETRY_S: Final = 1.0
 class Courier:
     """Carries parcels, and learns by the answers how their upstreams are."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the ports it stands on, each by name
         self,
         *,
         writer: Writer,
@@ -26,6 +40,7 @@ class Courier:
         meter: Meter,
         log: Log,
         recorder: Recorder,
+        tracer: Tracer = NO_TRACER,
     ) -> None:
         """Stand on these ports."""
         self._writer = writer
@@ -35,30 +50,33 @@ class Courier:
         self._meter = meter
         self._log = log
         self._recorder = recorder
+        self._tracer = tracer
 
     async def carry(self, channel: Channel, parcel: Parcel) -> Recorded:
         """Send a claimed parcel, and return what was recorded of it."""
         mark = self._sender.token_mark(parcel.route)
-        try:
-            reply = await self._sender.send(parcel)
-        except Exception as error:  # noqa: BLE001 - whatever it was, it may have left
-            self._log.error("sending failed", kind=parcel.kind.value, exc_info=error)
-            reply = Reply(failure=Failure.LOST)
-        misses, own_misses = channel.count_misses(parcel.route, parcel.id, reply)
-        ruling = judge(parcel.kind, reply, own_misses=own_misses, misses=misses)
-        self._meter.upstream(parcel.kind, reply)
-        self.learn(channel, reply)
-        result = Result(parcel=parcel, reply=reply, ruling=ruling, token_mark=mark)
-        recorded = await self._record(result)
-        self._tell(channel, result, recorded.outcome)
+        with self._tracer.attempt(parcel) as span:
+            trace = span.traceparent
+            try:
+                reply = await self._sender.send(parcel if trace is None else _of(parcel, trace))
+            except Exception as error:  # noqa: BLE001 - whatever it was, it may have left
+                self._log.error("sending failed", kind=parcel.kind.value, exc_info=error)
+                reply = Reply(failure=Failure.LOST)
+            misses, own_misses = channel.count_misses(parcel.route, parcel.id, reply)
+            ruling = judge(parcel.kind, reply, own_misses=own_misses, misses=misses)
+            self._meter.upstream(parcel.kind, reply, span.exemplar)
+            self.learn(channel, reply)
+            result = Result(parcel=parcel, reply=reply, ruling=ruling, token_mark=mark)
+            recorded = await self._record(result)
+            self._tell(channel, result, recorded.outcome, span)
         if recorded.contact:
             self._meter.contact(recorded.contact)
         return recorded
 
-    def measure(self, parcel: Parcel, channel: Channel | None) -> None:
+    def measure(self, parcel: Parcel, channel: Channel | None, exemplar: Exemplar | None) -> None:
         """Measure how long a parcel took that is delivered; of no channel, its upstream is gone."""
         age_s = (self._clock.now_us() - parcel.accepted_us) / 1e6
-        self._meter.delivered(parcel.kind, age_s)
+        self._meter.delivered(parcel.kind, age_s, exemplar)
         if parcel.kind is Kind.NEW_ERRAND and channel is not None:
             self._meter.prompt(channel.promptness(age_s, self._clock.monotonic()))
 
@@ -84,11 +102,16 @@ class Courier:
                 self._log.error("an outcome can't be recorded yet", error=str(error))
                 await self._clock.sleep(STORE_RETRY_S)
 
-    def _tell(self, channel: Channel, result: Result, outcome: str) -> None:
+    def _tell(self, channel: Channel, result: Result, outcome: str, span: Span) -> None:
         parcel, reply = result.parcel, result.reply
         self._meter.delivery(parcel.kind, outcome)
+        span.say("outcome", outcome)
         if outcome == "delivered":
-            self.measure(parcel, channel)
+            self.measure(parcel, channel, span.exemplar)
+        else:
+            span.fail(outcome)
+        status = reply.status or (reply.failure.value if reply.failure else "")
+        span.say("status", status)
         say = self._log.info if outcome == "delivered" else self._log.warning
         say(
             "delivery",
@@ -97,7 +120,13 @@ class Courier:
             reference=parcel.reference_id,
             attempt=parcel.attempts,
             outcome=outcome,
-            status=reply.status or (reply.failure.value if reply.failure else ""),
+            status=status,
             millis=round(reply.seconds * 1000, 1),
             remote_id=reply.remote_id,
+            **span.marks,
         )
+
+
+def _of(parcel: Parcel, trace: str) -> Parcel:
+    """Return a parcel as a part of the attempt at it."""
+    return replace(parcel, trace=trace)

@@ -14,7 +14,19 @@ from bridge.domain.deliveries import Kind, Tier
 from bridge.domain.errors import StoreUnavailable
 from bridge.domain.outcomes import Reply
 from bridge.domain.routes import DEFAULT_ROUTE
-from bridge.ports import Clock, Entropy, Gate, Log, Meter, Parcel, Sender, Transaction, Writer
+from bridge.ports import (
+    NO_TRACER,
+    Clock,
+    Entropy,
+    Gate,
+    Log,
+    Meter,
+    Parcel,
+    Sender,
+    Tracer,
+    Transaction,
+    Writer,
+)
 from bridge.services.breaker import BreakerState
 from bridge.services.channels import Channel, Upstream, UpstreamGone
 from bridge.services.claims import Claimed, Claims, Offer, Wanted
@@ -46,12 +58,14 @@ class Dispatcher:
         policy: DispatchPolicy,
         upstreams: Iterable[Upstream],
         on_doubt: Callable[[], None] = lambda: None,
+        tracer: Tracer = NO_TRACER,
     ) -> None:
         """Stand on these ports. `policy` and the upstreams can be replaced while running."""
         self._writer = writer
         self._clock = clock
         self._meter = meter
         self._log = log
+        self._tracer = tracer
         self.on_doubt = on_doubt
         self.recorder = Recorder(clock=clock, entropy=entropy, sender=sender, policy=policy)
         self._courier = Courier(
@@ -62,6 +76,7 @@ class Dispatcher:
             meter=meter,
             log=log,
             recorder=self.recorder,
+            tracer=tracer,
         )
         self._claims = Claims(clock, policy)
         self._channels: dict[str, Channel] = {}
@@ -164,12 +179,22 @@ class Dispatcher:
         """Move on what was in doubt and is not any more."""
         for one in settled:
             parcel = one.parcel
+            self._tell(one)
+            if one.wait_us is not None:
+                self.remind(Gate(route=parcel.route, kind=parcel.kind), one.wait_us)
+            self.wake(one.gates, (Tier.LIVE, Tier.OLD))
+
+    def _tell(self, one: Settled) -> None:
+        parcel = one.parcel
+        with self._tracer.looked_up(parcel) as span:
+            span.say("outcome", one.outcome)
             self._meter.lookup(one.outcome)
             if one.is_dead:
                 self._meter.delivery(parcel.kind, "dead")
+                span.fail("dead")
             if one.outcome == "found":
                 self._meter.delivery(parcel.kind, "delivered")
-                self._courier.measure(parcel, self._channels.get(parcel.scope))
+                self._courier.measure(parcel, self._channels.get(parcel.scope), span.exemplar)
             self._log.info(
                 "looked up",
                 kind=parcel.kind.value,
@@ -177,10 +202,8 @@ class Dispatcher:
                 reference=parcel.reference_id,
                 outcome=one.outcome,
                 remote_id=str(one.errand_id or ""),
+                **span.marks,
             )
-            if one.wait_us is not None:
-                self.remind(Gate(route=parcel.route, kind=parcel.kind), one.wait_us)
-            self.wake(one.gates, (Tier.LIVE, Tier.OLD))
 
     def is_well(self, scope: str) -> bool:
         """Say whether an upstream answers, as far as is known."""

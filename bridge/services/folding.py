@@ -44,10 +44,14 @@ class IngestPolicy(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class Happening(Struct, frozen=True, gc=False):
-    """An event on its way into its call, and when it was taken (microseconds since 1970)."""
+    """An event on its way into its call, and when it was taken (microseconds since 1970).
+
+    `trace` is its span, as W3C's `traceparent`; None where nothing is traced.
+    """
 
     event: CallEvent
     received_us: int
+    trace: str | None = None
 
     @property
     def key(self) -> CallKey:
@@ -85,6 +89,8 @@ class _Sheet:
     changed: dict[str, Person] = field(default_factory=dict)
     keys: list[tuple[Key, str]] = field(default_factory=list)
     wanted: dict[str, Person] = field(default_factory=dict)
+    # By person: the span of the event that wants a card last.
+    traces: dict[str, str] = field(default_factory=dict)
     quarrels: list[Quarrel] = field(default_factory=list)
     tellings: list[Telling] = field(default_factory=list)
 
@@ -146,6 +152,8 @@ class Folder:
         contact, person = "", ""
         if asked.claim is not None:
             contact, person = self._identify(sheet, asked.claim, gates, now_us)
+            if person and happening.trace is not None:
+                sheet.traces[person] = happening.trace
         unsent = [] if asked.unsent is None else [asked.unsent]
         if folded.notice is not None:
             if self._tell(sheet, folded.notice, person):
@@ -174,6 +182,7 @@ class Folder:
                 reference_id=happening.event.call_reference,
                 event_id=happening.event.event_id,
                 accepted_us=happening.received_us,
+                trace=happening.trace,
             )
         )
         return Gate(route=draft.route, kind=draft.kind)
@@ -237,7 +246,7 @@ class Folder:
         tx.save_threads(list(sheet.rows.values()))
         tx.put_orders(sheet.orders)
         tx.save_people(list(sheet.changed.values()), sheet.keys)
-        tx.want_cards(list(sheet.wanted.values()), now_us)
+        tx.want_cards(list(sheet.wanted.values()), now_us, sheet.traces)
         if sheet.quarrels:
             tx.note_quarrels(sheet.quarrels)
         if sheet.tellings:

@@ -30,12 +30,13 @@ class Taken(StrEnum):
 
 
 class Arrival(Struct, frozen=True, gc=False, kw_only=True):
-    """An admitted event on its way into the store."""
+    """An admitted event on its way into the store; `trace` is its span, where it is traced."""
 
     admission: Admission
     digest: bytes
     payload: bytes
     received_us: int
+    trace: str | None = None
 
     @property
     def event(self) -> CallEvent:
@@ -112,8 +113,8 @@ class Ingest:
     def policy(self, policy: IngestPolicy) -> None:
         self._folder = Folder(policy, self._digest_key)
 
-    def admit(self, document: object, *, source: str) -> Arrival:
-        """Check one event.
+    def admit(self, document: object, *, source: str, trace: str | None = None) -> Arrival:
+        """Check one event; what it causes becomes a part of its trace.
 
         Raises:
             InvalidEvent: it is not a valid one.
@@ -132,6 +133,7 @@ class Ingest:
             digest=digest(self._digest_key, payload),
             payload=payload,
             received_us=now_us,
+            trace=trace,
         )
 
     async def take(self, arrivals: Sequence[Arrival]) -> list[Receipt | Exception]:
@@ -229,7 +231,7 @@ class Ingest:
                 continue
             is_same = known == arrival.digest
             receipts.append(Receipt(Taken.DUPLICATE if is_same else Taken.CONFLICT))
-        happenings = [Happening(one.event, one.received_us) for one in fresh]
+        happenings = [Happening(one.event, one.received_us, one.trace) for one in fresh]
         of_calls = [one for one in happenings if not one.event.type.is_of_agent]
         folded = iter(self._folder.fold(tx, of_calls, self._clock.now_us()) if of_calls else ())
         effects = [NO_EFFECT if one.event.type.is_of_agent else next(folded) for one in happenings]

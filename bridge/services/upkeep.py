@@ -14,9 +14,21 @@ from bridge.domain.calls import CallPolicy, Lapsed, lapse
 from bridge.domain.considering import abandonment
 from bridge.domain.deliveries import Unsent
 from bridge.domain.errors import StoreUnavailable
+from bridge.domain.events import CallEvent
 from bridge.domain.rules import NOT_WITHIN_DAYS_MAX
 from bridge.domain.units import HOUR_US
-from bridge.ports import CallKey, Clock, Gate, Log, Meter, ThreadRow, Transaction, Writer
+from bridge.ports import (
+    NO_TRACER,
+    CallKey,
+    Clock,
+    Gate,
+    Log,
+    Meter,
+    ThreadRow,
+    Tracer,
+    Transaction,
+    Writer,
+)
 from bridge.services.folding import Effect, Folder, Happening
 from bridge.services.ingest import count_effect
 
@@ -86,7 +98,7 @@ class _Step:
 class Upkeep:
     """Looks after what no event looks after."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the ports it stands on, each by name
         self,
         *,
         writer: Writer,
@@ -96,6 +108,7 @@ class Upkeep:
         retention: Retention,
         folder: Callable[[], Folder],
         on_work: Callable[[Iterable[Gate]], None],
+        tracer: Tracer = NO_TRACER,
     ) -> None:
         """Stand on these ports. `retention` can be replaced while running.
 
@@ -108,6 +121,7 @@ class Upkeep:
         self._clock = clock
         self._meter = meter
         self._log = log
+        self._tracer = tracer
         self._last_person = ""
         # By the monotonic clock, when old things may be removed again.
         self._purge_from_s = 0.0
@@ -237,7 +251,7 @@ class Upkeep:
         now_us, folder = self._clock.now_us(), self._folder()
         lapsed = self._lapse(tx, keys, now_us)
         untold = [
-            Happening(abandonment(key, span, folder.policy.guide.routes), now_us)
+            self._untold(abandonment(key, span, folder.policy.guide.routes), now_us)
             for key, one in lapsed.items()
             for span in one.untold
         ]
@@ -248,6 +262,15 @@ class Upkeep:
         return [
             _Closed(key, lapsed[key], told.get(key, ())) if key in lapsed else None for key in keys
         ]
+
+    def _untold(self, event: CallEvent, now_us: int) -> Happening:
+        """Return an event that nobody sent, and so is the first of its trace."""
+        with self._tracer.event(None) as span:
+            span.say("event.type", event.type.value)
+            span.say("reference", event.call_reference)
+            span.say("route", event.route)
+            span.say("outcome", "inferred")
+            return Happening(event, now_us, span.traceparent)
 
     def _give_up(self, tx: Transaction, keys: Sequence[CallKey]) -> list[None]:
         """Close calls without what the rules want of them, which can't be worked out."""

@@ -1,5 +1,6 @@
 """What only shows when keys are looked at together: each check a small function of all settings."""
 
+from importlib.util import find_spec
 from typing import Final
 
 from bridge.domain.msisdn import NumberStatus
@@ -10,6 +11,8 @@ from bridge.settings.root import Settings
 from bridge.settings.rule_checks import check_rules
 from bridge.settings.sections import RouteSettings, Section
 
+# What the extra `otel` brings.
+_TRACING_NEEDS: Final = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
 _UPSTREAM_KEYS: Final = ("base_url", "workspace", "token")
 
 
@@ -23,6 +26,7 @@ def find_mistakes(
     findings = Findings(broken)
     if require_upstream:
         _check_upstream(settings, findings)
+        _check_tracing(settings, findings)
     _check_addresses(settings, findings)
     for number, route in enumerate(settings.routes):
         _check_route(settings, number, route, findings)
@@ -52,6 +56,22 @@ def _check_upstream(settings: Settings, findings: Findings) -> None:
             if key == "token":
                 where += f", or put it into a secret file named {dotted(path)}"
             findings.add(path, f"is missing; {where}")
+
+
+def _check_tracing(settings: Settings, findings: Findings) -> None:
+    """See that what traces is there, without loading it."""
+    if settings.tracing.endpoint is not None and not all(map(_is_installed, _TRACING_NEEDS)):
+        findings.add(
+            ("tracing", "endpoint"),
+            "needs what is not installed; pip install 'aventa-bridge[otel]', or leave it out",
+        )
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ImportError:  # nor is what it is a part of
+        return False
 
 
 def _check_addresses(settings: Settings, findings: Findings) -> None:

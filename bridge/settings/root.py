@@ -34,6 +34,7 @@ from bridge.settings.sections import (
     RetentionSettings,
     RouteSettings,
     StoreSettings,
+    TracingSettings,
     secret_text,
 )
 
@@ -71,6 +72,7 @@ class Settings(BaseSettings):
     provision: ProvisionSettings = ProvisionSettings()
     retention: RetentionSettings = RetentionSettings()
     log: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()
 
     @classmethod
     def settings_customise_sources(

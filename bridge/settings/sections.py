@@ -268,6 +268,18 @@ class LogSettings(Section):
     )
 
 
+class TracingSettings(Section):
+    """`[tracing]`: where the way of each event is shown."""
+
+    endpoint: BaseUrl | None = Field(
+        None, description="base URL of a collector that takes OTLP over HTTP; none: off"
+    )
+    sample_ratio: float = Field(
+        1, ge=0, le=1, description="share that is traced of what no caller traces already"
+    )
+    service_name: Label = Field("aventa-bridge", description="what the bridge is called there")
+
+
 def agent_of(device_id: int | None, extension_id: int | None) -> Agent | None:
     """Return the agent at a desk; None where one of the two ids is missing."""
     if device_id is None or extension_id is None:

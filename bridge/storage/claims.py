@@ -148,6 +148,7 @@ class _DueRow(NamedTuple):
     person_id: str
     scope: str | None
     floor_id: int | None
+    trace: str | None
     payload: bytes | None = None
 
 
@@ -235,4 +236,5 @@ def _parcel(row: _DueRow, payload: Payload | Card, now_us: int) -> Parcel:
         person=row.person_id,
         scope=row.scope or "",
         floor_id=row.floor_id or 0,
+        trace=row.trace,
     )

@@ -15,6 +15,7 @@ from sqlalchemy import (
     bindparam,
     case,
     column,
+    func,
     or_,
     select,
     update,
@@ -69,13 +70,27 @@ class OutboxTransaction:
             states.setdefault(lane, {})[position] = State(state)
         return states
 
-    def want_cards(self, people: Sequence[Person], accepted_us: int) -> None:
+    def want_cards(
+        self,
+        people: Sequence[Person],
+        accepted_us: int,
+        traces: Mapping[str, str] | None = None,
+    ) -> None:
         """See to it that a contact card leaves for each of these people.
 
         One row a person, used again until it moves aside: what it says is worked out when it is
         sent.
         """
-        _CARDS.run(self._driver, [_card_row(person, accepted_us) for person in people])
+        traces = traces or {}
+        _CARDS.run(
+            self._driver,
+            [_card_row(person, accepted_us, traces.get(person.id)) for person in people],
+        )
+        if traces:
+            _TRACED.run(
+                self._driver,
+                [(_card_key(one.id), traces[one.id]) for one in people if one.id in traces],
+            )
 
     def adopt(self, routes: Collection[str], default: str) -> int:
         """Give what waits at a route that is none of these to the default; see `ports`."""
@@ -197,7 +212,10 @@ def _orders() -> Insert:
     statement = insert(tables.outbox)
     return statement.on_conflict_do_update(
         index_elements=["key"],
-        set_={"payload": statement.excluded.payload},
+        set_={
+            "payload": statement.excluded.payload,
+            "trace": func.coalesce(statement.excluded.trace, tables.outbox.c.trace),
+        },
         where=and_(
             tables.outbox.c.attempts == 0,
             _is_any(State.READY, State.BLOCKED, State.PARKED),
@@ -221,8 +239,21 @@ def _cards() -> Insert:
             "tier": _FIRST,
             "attempts": 0,
             "error": "",
+            "trace": fresh.trace,
         },
         where=_is_any(State.DELIVERED, State.DEAD),
+    )
+
+
+def _traced() -> Update:
+    """What waits is a part of the trace of what it tells last."""
+    table = tables.outbox
+    columns = [column(name, table.c[name].type) for name in ("key", "trace")]
+    traced = values(*columns, name="traced").data([("", "")]).cte()
+    return (
+        update(table)
+        .where(table.c.key == traced.c.key, table.c.trace.is_distinct_from(traced.c.trace))
+        .values(trace=traced.c.trace)
     )
 
 
@@ -251,6 +282,7 @@ def _promoted() -> Update:
 _COLUMNS: Final = names_of(tables.outbox, "id")
 _ORDERS: Final = Rows(_orders(), _COLUMNS)
 _CARDS: Final = Rows(_cards(), _COLUMNS)
+_TRACED: Final = Rows(_traced(), ("key", "trace"))
 _SETTLED: Final = Rows(_settled(), Settlement.__struct_fields__)
 _ATTEMPTS: Final = Rows(tables.attempts.insert(), names_of(tables.attempts, "id"))
 _HEADS: Final = Query(_heads())
@@ -297,20 +329,26 @@ def _order_row(order: Order, state: State) -> list[object]:
             "event_id": order.event_id,
             "payload": encode(draft.payload),
             "expires_us": draft.expires_us,
+            "trace": order.trace,
         }
     )
 
 
-def _card_row(person: Person, accepted_us: int) -> list[object]:
+def _card_key(person_id: str) -> str:
+    return f"contact:{person_id}"
+
+
+def _card_row(person: Person, accepted_us: int, trace: str | None) -> list[object]:
     return _row(
         {
-            "key": f"contact:{person.id}",
-            "lane": f"contact:{person.id}",
+            "key": _card_key(person.id),
+            "lane": _card_key(person.id),
             "kind": Kind.CONTACT_CARD.value,
             "route": person.route,
             "due_us": accepted_us,
             "accepted_us": accepted_us,
             "person_id": person.id,
+            "trace": trace,
         }
     )
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from bridge import __version__
 from bridge.domain.outcomes import Failure, Reply
-from bridge.ports import Clock
+from bridge.ports import NO_TRACER, Clock, Span, Tracer
 
 REPLY_BYTES_MAX: Final = 256 * 1024
 # Reading megabytes takes long enough for others to notice.
@@ -48,10 +48,13 @@ class Answer(Struct, frozen=True, gc=False, omit_defaults=True):
 class Exchange:
     """Sends requests over a session."""
 
-    def __init__(self, session: aiohttp.ClientSession, clock: Clock) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, clock: Clock, tracer: Tracer = NO_TRACER
+    ) -> None:
         """Send over this session."""
         self._session = session
         self._clock = clock
+        self._tracer = tracer
 
     async def request(
         self,
@@ -62,28 +65,34 @@ class Exchange:
         timeout_s: float,
         body: bytes | None = None,
         bytes_max: int = REPLY_BYTES_MAX,
+        trace: str | None = None,
     ) -> Answer:
         """Send one request; of its answer no more than `bytes_max` are read.
 
         Once a status has come, it stands, whatever becomes of the body. Only where the body is what
-        was asked for (GET) a good answer without all of it is lost.
+        was asked for (GET) a good answer without all of it is lost. Where it is a part of a
+        `trace`, it says so to whoever gets it (W3C Trace Context).
         """
         started_s = self._clock.monotonic()
         response: aiohttp.ClientResponse | None = None
         content = bytearray()
         broken: Exception | None = None
-        try:
-            async with self._clock.timeout(timeout_s):
-                response = await self._session.request(
-                    method, url, data=body, headers=headers, allow_redirects=False
-                )
-                broken = await _read_on(response, content, bytes_max)
-        except (*_ON_THE_WAY, ValueError) as error:
-            broken = error
-        if response is None:
-            answer = Answer(_failed(broken or TimeoutError()))
-        else:
-            answer = await self._answer(response, content, broken, bytes_max)
+        with self._tracer.sending(method, url, trace) as span:
+            if span.traceparent is not None:
+                headers = {**headers, "traceparent": span.traceparent}
+            try:
+                async with self._clock.timeout(timeout_s):
+                    response = await self._session.request(
+                        method, url, data=body, headers=headers, allow_redirects=False
+                    )
+                    broken = await _read_on(response, content, bytes_max)
+            except (*_ON_THE_WAY, ValueError) as error:
+                broken = error
+            if response is None:
+                answer = Answer(_failed(broken or TimeoutError()))
+            else:
+                answer = await self._answer(response, content, broken, bytes_max)
+            _tell(span, answer.reply)
         seconds = self._clock.monotonic() - started_s
         return replace(answer, reply=replace(answer.reply, seconds=seconds))
 
@@ -104,6 +113,13 @@ class Exchange:
             detail="" if response.status < 300 else errors_of(document),
         )
         return Answer(reply, document, is_cut=error is None and len(content) >= bytes_max)
+
+
+def _tell(span: Span, reply: Reply) -> None:
+    if reply.status:
+        span.answered(reply.status)
+    elif reply.failure is not None:
+        span.fail(reply.failure.value)
 
 
 def _failed(error: Exception) -> Reply:

@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from msgspec.structs import replace
+from opentelemetry.sdk.trace import TracerProvider
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from bridge.domain.answers import Answer, FileName, FileType, KeptFile, OnwardAnswer, Recipient
@@ -23,7 +24,8 @@ from bridge.domain.routes import ONWARD_ROUTE
 from bridge.onward.documents import answered
 from bridge.onward.sender import OnwardOptions, OnwardSender
 from bridge.ops.clock import SystemClock
-from bridge.ports import Parcel
+from bridge.ops.otel import OtelTracer
+from bridge.ports import NO_TRACER, Parcel, Tracer
 from bridge.wire.exchange import Exchange, open_session
 
 KEY = b"a key of twenty-four byte"
@@ -107,19 +109,31 @@ class SetClock(SystemClock):
 
 @asynccontextmanager
 async def sending_to(
-    target: Target, clock: SystemClock | None = None
+    target: Target, clock: SystemClock | None = None, tracer: Tracer = NO_TRACER
 ) -> AsyncIterator[OnwardSender]:
     app = web.Application()
     app.router.add_route("*", "/{tail:.*}", target.take)
     async with TestServer(app) as server, open_session() as session:
         used = clock or SystemClock()
         options = OnwardOptions(url=str(server.make_url("/in?x=1")), secret=SECRET, timeout_s=5.0)
-        yield OnwardSender(Exchange(session, used), used, options)
+        yield OnwardSender(Exchange(session, used, tracer), used, options)
 
 
 async def send(target: Target, parcel: Parcel = PARCEL) -> Reply:
     async with sending_to(target) as sender:
         return await sender.send(parcel)
+
+
+@pytest.mark.parametrize("is_traced", [True, False])
+async def test_an_answer_says_which_trace_it_is_of_where_it_is_traced(*, is_traced: bool) -> None:
+    tracer = OtelTracer(TracerProvider(), lambda: 0) if is_traced else NO_TRACER
+    target = Target()
+    async with sending_to(target, tracer=tracer) as sender:
+        await sender.send(replace(PARCEL, trace=f"00-{'1' * 32}-{'2' * 16}-01"))
+    ((headers, _),) = target.taken
+    given = [value for name, value in headers.items() if name.lower() == "traceparent"]
+    assert [one[:36] for one in given] == ([f"00-{'1' * 32}-"] if is_traced else [])
+    assert "2" * 16 not in "".join(given)
 
 
 def signature(secret: bytes, webhook_id: str, timestamp: str, body: bytes) -> str:

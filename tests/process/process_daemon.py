@@ -46,11 +46,11 @@ def minimal_settings(base_url: str, folder: Path) -> dict[str, str]:
 
 
 def run_to_end(
-    settings: Mapping[str, str], *arguments: str | Path
+    settings: Mapping[str, str], *arguments: str | Path, command: Sequence[str] = RUN
 ) -> subprocess.CompletedProcess[str]:
     """Run a daemon that is to end by itself."""
     return subprocess.run(  # noqa: S603 - our own program
-        [*RUN, *arguments],
+        [*command, *arguments],
         env=bare_environment(settings),
         capture_output=True,
         text=True,

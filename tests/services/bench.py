@@ -18,7 +18,7 @@ from bridge.domain.errands import Guide
 from bridge.domain.outcomes import Promptness, Reply
 from bridge.domain.routes import Route, RouteTable
 from bridge.domain.rules import RuleBook
-from bridge.ports import Gate, Parcel, Sender
+from bridge.ports import Exemplar, Gate, Parcel, Sender
 from bridge.services.channels import Upstream
 from bridge.services.dispatch import Dispatcher
 from bridge.services.folding import IngestPolicy
@@ -128,10 +128,12 @@ class HandMeter:
     def delivery(self, kind: Kind, outcome: str) -> None:
         self.counted.append(("delivery", kind.value, outcome))
 
-    def upstream(self, kind: Kind, reply: Reply) -> None:
+    def upstream(self, kind: Kind, reply: Reply, exemplar: Exemplar | None = None) -> None:
+        del exemplar
         self.counted.append(("upstream", kind.value, reply.status))
 
-    def delivered(self, kind: Kind, seconds: float) -> None:
+    def delivered(self, kind: Kind, seconds: float, exemplar: Exemplar | None = None) -> None:
+        del exemplar
         self.counted.append(("delivered", kind.value, seconds))
 
     def prompt(self, result: Promptness) -> None:

@@ -93,6 +93,9 @@ KEYS = [
     "retention.quarantine_days",
     "log.level",
     "log.format",
+    "tracing.endpoint",
+    "tracing.sample_ratio",
+    "tracing.service_name",
 ]
 
 

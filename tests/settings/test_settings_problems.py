@@ -123,7 +123,7 @@ class TestFiles:
             (
                 f"{folder}/BRIDGE_X: is for no setting; here there are http, admin, store, "
                 "cention, msisdn, routes, rules, calls, contacts, delivery, reports, callbacks, "
-                "oneview, agents, provision, retention, log"
+                "oneview, agents, provision, retention, log, tracing"
             ),
             f"{folder}/log.colour: is for no setting; here there are level, format",
         ]

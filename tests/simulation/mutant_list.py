@@ -128,8 +128,8 @@ MUTANTS: Final = (
     _one(
         "Retry-After ignored",
         SERVICES + "channels.py",
-        "            self.pace.pause(now_s, min(asked_s, RATE_PAUSE_MAX_S))\n",
-        "            self.pace.pause(now_s, min(asked_s, 0.0))\n",
+        "            pause_s = min(asked_s, RATE_PAUSE_MAX_S)\n",
+        "            pause_s = min(asked_s, 0.0)\n",
     ),
     _one(
         "lane order lost",

@@ -1,6 +1,6 @@
 """The deliveries' part of the simulated store; see `sim_store`."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from msgspec.structs import replace
 from sim_rows import Row, Rows
@@ -24,7 +24,8 @@ class SimDeliveries:
                 row = self.rows.outbox[known]
                 is_new = row.state in {State.READY, State.BLOCKED, State.PARKED}
                 if is_new and row.attempts == 0:
-                    self.rows.put(replace(row, payload=draft.payload))
+                    trace = row.trace if one.trace is None else one.trace
+                    self.rows.put(replace(row, payload=draft.payload, trace=trace))
                 continue
             if any(row.key == draft.key for row in self.rows.delivered.values()):
                 continue
@@ -46,6 +47,7 @@ class SimDeliveries:
                     reference_id=one.reference_id,
                     event_id=one.event_id,
                     payload=draft.payload,
+                    trace=one.trace,
                 )
             )
 
@@ -63,12 +65,20 @@ class SimDeliveries:
             return State.PARKED
         return State.BLOCKED if before else State.READY
 
-    def want_cards(self, people: Sequence[Person], accepted_us: int) -> None:
+    def want_cards(
+        self,
+        people: Sequence[Person],
+        accepted_us: int,
+        traces: Mapping[str, str] | None = None,
+    ) -> None:
         for person in people:
             key = f"contact:{person.id}"
+            trace = (traces or {}).get(person.id)
             known = self.rows.by_key.get(key)
             before = None if known is None else self.rows.outbox[known]
             if before is not None and before.state not in {State.DELIVERED, State.DEAD}:
+                if trace is not None:
+                    self.rows.put(replace(before, trace=trace))
                 continue
             fresh = Row(
                 id=self.rows.next_id("outbox") if before is None else before.id,
@@ -84,6 +94,7 @@ class SimDeliveries:
                 scope=None if before is None else before.scope,
                 floor_id=None if before is None else before.floor_id,
                 remote_id="" if before is None else before.remote_id,
+                trace=trace,
             )
             self.rows.put(fresh)
 
@@ -242,4 +253,5 @@ def _parcel(row: Row, attempts: int) -> Parcel:
         person=row.person_id,
         scope=row.scope or "",
         floor_id=row.floor_id or 0,
+        trace=row.trace,
     )

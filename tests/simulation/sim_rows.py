@@ -44,6 +44,7 @@ class Row(Struct, frozen=True, kw_only=True):
     error: str = ""
     payload: Payload | None = None
     expires_us: int | None = None
+    trace: str | None = None
 
     @property
     def gate(self) -> Gate:

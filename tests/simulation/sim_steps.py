@@ -66,6 +66,8 @@ kinds = st.sampled_from(KINDS)
 lanes = st.sampled_from(LANES)
 times = st.integers(1, 12).map(lambda one: one * 100)
 ids = st.integers(1, 5)
+traces = st.sampled_from(("t1", "t2"))
+maybe_traces = st.one_of(st.none(), traces)
 gates = st.builds(lambda route, kind: Gate(route=route, kind=kind), routes, kinds)
 
 
@@ -78,7 +80,7 @@ def _each_once(people: list[Person]) -> list[Person]:
     return list({one.id: one for one in people}.values())
 
 
-def _order(lane: str, position: int, route: str, at_us: int, text: str) -> Order:
+def _order(lane: str, position: int, route: str, at_us: int, text: str, trace: str | None) -> Order:
     what: NewErrand | EndErrand
     if position == 0:
         key, kind = f"{lane}:new", Kind.NEW_ERRAND
@@ -88,7 +90,12 @@ def _order(lane: str, position: int, route: str, at_us: int, text: str) -> Order
         what = EndErrand(reference_id=lane, agent=Agent(1, 1), dialed_number=text)
     draft = Draft(key=key, lane=lane, position=position, kind=kind, route=route, payload=what)
     return Order(
-        draft=draft, source="aventa", reference_id=lane, event_id=f"e-{lane}", accepted_us=at_us
+        draft=draft,
+        source="aventa",
+        reference_id=lane,
+        event_id=f"e-{lane}",
+        accepted_us=at_us,
+        trace=trace,
     )
 
 
@@ -145,7 +152,9 @@ def _settlement(key: str, state: State, due_us: int, attempts: int, tier: int, r
     return Step(f"settle {key} {state} due {due_us} tier {tier}", run)
 
 
-orders = st.builds(_order, lanes, st.integers(0, 1), routes, times, st.sampled_from("abc"))
+orders = st.builds(
+    _order, lanes, st.integers(0, 1), routes, times, st.sampled_from("abc"), maybe_traces
+)
 claims = st.builds(
     lambda gate, tier, limit, now_us, floor_id: Claim(
         gate=gate,
@@ -205,9 +214,12 @@ deliveries = st.one_of(
     st.builds(_due_later, lanes, routes, times, times),
     few(orders).map(lambda some: _step(f"put {some}", lambda tx: tx.put_orders(some))),
     st.builds(
-        lambda some, at_us: _step(f"cards {some}", lambda tx: tx.want_cards(some, at_us)),
+        lambda some, at_us, traces: _step(
+            f"cards {some} {traces}", lambda tx: tx.want_cards(some, at_us, traces)
+        ),
         few(people).map(_each_once),
         times,
+        st.one_of(st.none(), st.dictionaries(st.sampled_from(["p1", "p2"]), traces, max_size=2)),
     ),
     claims.map(lambda one: _step(f"{one}", lambda tx: seen(tx.claim(one)))),
     claims.map(lambda one: _step(f"{one}", lambda tx: seen(tx.claim(one)))),
@@ -350,7 +362,7 @@ groups = st.lists(plain, min_size=2, max_size=6)
 # A store in which something waits already, most of it at the same gate.
 stock = st.tuples(
     *(
-        st.builds(_order, st.just(lane), st.just(at), routes, times, st.just("a"))
+        st.builds(_order, st.just(lane), st.just(at), routes, times, st.just("a"), maybe_traces)
         for lane in LANES
         for at in (0, 1)
     )
