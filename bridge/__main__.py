@@ -2,9 +2,13 @@
 
 import sys
 
+from bridge.ops import crash
+
 
 def main() -> None:
     """Run a command. `run` goes by a road of its own, which loads only what the daemon needs."""
+    # Before Typer is loaded, which hands on to what it finds here.
+    crash.install()
     if sys.argv[1:2] == ["run"]:
         from bridge.cli.run import run  # noqa: PLC0415 - the daemon's road
 

@@ -18,7 +18,6 @@ from bridge.app.way_back import Kept, WayBack
 from bridge.cention.client import CentionSender
 from bridge.cention.reading import CentionReader
 from bridge.domain.errors import StoreError, StoreUnavailable
-from bridge.domain.events import CallEvent
 from bridge.inbound import openapi
 from bridge.inbound.callbacks import CALLBACKS_PATH
 from bridge.inbound.events import EventsEndpoint
@@ -33,7 +32,7 @@ from bridge.ops.tracing import open_tracing
 from bridge.ops.upstream_metrics import UpstreamCollector
 from bridge.ports import Transaction
 from bridge.services.dispatch import Dispatcher
-from bridge.services.ingest import Ingest, Receipt
+from bridge.services.ingest import Ingest
 from bridge.services.reconcile import Reconciler
 from bridge.services.upkeep import Upkeep
 from bridge.services.verdicts import Verdicts
@@ -171,7 +170,6 @@ class Bridge:
             policy=wiring.ingest_policy(settings),
             digest_key=self._key,
             on_work=self._dispatcher.wake,
-            on_taken=self._tell if self._is_dry else None,
             outlet=None if self._is_dry else self._dispatcher,
         )
         self._endpoint = EventsEndpoint(
@@ -182,6 +180,7 @@ class Bridge:
             log=self._log,
             doorkeeper=wiring.doorkeeper(settings),
             tracer=tracer,
+            is_dry=self._is_dry,
         )
         self._upkeep = Upkeep(
             writer=self._writer,
@@ -192,19 +191,6 @@ class Bridge:
             folder=self._ingest.folder,
             on_work=self._dispatcher.wake,
             tracer=tracer,
-        )
-
-    def _tell(self, event: CallEvent, receipt: Receipt) -> None:
-        """Say what an event would send; `trace` shows the words."""
-        effect = receipt.effect
-        self._log.info(
-            "dry run",
-            type=event.type.value,
-            reference=event.call_reference,
-            route=event.route,
-            rule=effect.rule,
-            would_send=sorted(f"{gate.route}/{gate.kind}" for gate in effect.gates),
-            unsent=[reason.value for reason in effect.unsent],
         )
 
     def _show_breakers(self) -> None:

@@ -2,16 +2,15 @@
 
 import asyncio
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 from bridge.app.daemon import Bridge, Load
 from bridge.domain.errors import StoreBroken, StoreError, StoreUnavailable, StoreUnusable
-from bridge.ops import logs
+from bridge.ops import crash, logs
 from bridge.settings import Settings, SettingsError, load_settings
 from bridge.storage.checkpoints import settle
 from bridge.storage.engine import DaemonLock, open_engine, open_reader
@@ -50,9 +49,11 @@ def run(sources: Sources, *, is_dry: bool = False) -> int:
     try:
         settings = sources.load()
     except SettingsError as error:
-        sys.stderr.writelines(f"{line}\n" for line in error.problems)
+        logs.complain(*error.problems)
         return 2
     log = logs.configure(settings.log.level, settings.log.format, logs.stderr())
+    crash.install(log)
+    crash.dump_when_shot()
     for notice in settings.notices():
         log.warning("notice", text=notice)
     try:
@@ -62,7 +63,7 @@ def run(sources: Sources, *, is_dry: bool = False) -> int:
         settle(engine)
         reader = open_reader(settings.store.url)
     except StoreError as error:
-        sys.stderr.write(f"{error}\n")
+        logs.complain(str(error))
         return 1 if isinstance(error, StoreUnavailable) else 2
     try:
         bridge = partial(Bridge, settings, engine, reader, log, is_dry=is_dry)
@@ -71,10 +72,12 @@ def run(sources: Sources, *, is_dry: bool = False) -> int:
         reader.dispose()
         engine.dispose()
         lock.release()
+        log.close()
 
 
-def _run_loop(make: Callable[[], Bridge], store_url: str, log: Any, load: Load) -> int:
+def _run_loop(make: Callable[[], Bridge], store_url: str, log: logs.StreamLog, load: Load) -> int:
     async def main() -> None:
+        crash.watch_loop(asyncio.get_running_loop(), log)
         try:
             await make().run(load)
         except (StoreBroken, StoreUnusable) as error:
@@ -88,18 +91,19 @@ def _run_loop(make: Callable[[], Bridge], store_url: str, log: Any, load: Load) 
         log.error("the bridge can't start or go on", reason=reason)  # noqa: TRY400 - reason is enough
         return 1
     except (StoreError, ExceptionGroup) as error:
-        log.error("the bridge can't go on", exc_info=error)  # noqa: TRY400 - texts may quote callers
+        crash.tell(log, "the bridge can't go on", error)
         return 1
     return 0
 
 
-def _leave(error: StoreError, url: str, log: Any) -> NoReturn:
+def _leave(error: StoreError, url: str, log: logs.StreamLog) -> NoReturn:
     """End as a crash would: a store that is closed in order is written and synced once more."""
     code = 1
     if isinstance(error, StoreUnusable):
         is_bad = is_damaged(url, CHECK_S)
         log.error("the store was looked through", is_damaged=is_bad, is_started_again=not is_bad)
         code = 2 if is_bad else 1
+    log.close()
     os._exit(code)
 
 

@@ -4,7 +4,9 @@ Numbers are masked and texts hidden wherever nobody asked for them; see `Veil`.
 """
 
 import contextlib
+import itertools
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -63,6 +65,12 @@ _PLAIN: Final = frozenset(
         *("content_type", "webhook_id", "callback_id"),
     )
 )
+
+# What the bridge itself puts together.
+_COMPOSED: Final = frozenset(("subject", "body", "html_body"))
+# A word of a name that is shorter may stand in any sentence.
+_TELLING_CHARS: Final = 4
+_NAME_WORDS_MAX: Final = 5
 
 
 def read_settings(config: Path | None, secrets_dir: Path | None) -> Settings:
@@ -180,23 +188,30 @@ def print_json(value: Any) -> None:
     typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
 
 
+def terminal() -> Any:
+    """Return rich's console on standard output, and a width where there is no terminal."""
+    # Here, because the daemon does without rich.
+    from rich.console import Console  # noqa: PLC0415 - see above
+
+    console = Console(highlight=False)
+    if console.is_terminal:
+        return console
+    return Console(highlight=False, width=_WIDTH_WITHOUT_TERMINAL)
+
+
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> None:
     """Print a table for people."""
     # Here, because the daemon does without rich.
-    from rich.console import Console  # noqa: PLC0415 - see above
     from rich.table import Table  # noqa: PLC0415 - see above
     from rich.text import Text  # noqa: PLC0415 - see above
 
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=_WIDTH_WITHOUT_TERMINAL)
     table = Table(title=title or None, title_justify="left")
     for number, column in enumerate(columns):
         table.add_column(column, no_wrap=number == 0)
     for row in rows:
         # As Text, because what a site or a caller writes may look like rich's markup.
         table.add_row(*(Text(shown(cell)) for cell in row))
-    console.print(table)
+    terminal().print(table)
 
 
 def tracked(items: Sequence[ItemT], label: str) -> Iterator[ItemT]:
@@ -238,7 +253,7 @@ class Veil:
     """Hides who called: numbers to their last two digits, names and texts whole.
 
     With `is_off` it hides nothing. What it has hidden once it also takes out of other people's
-    words, such as an upstream's complaint that quotes a name.
+    words, such as an upstream's complaint that quotes a name, in part or in other letters.
     """
 
     def __init__(self, *, is_off: bool = False) -> None:
@@ -250,21 +265,37 @@ class Veil:
         """Return a number as far as it may be seen."""
         return text if self._is_off else mask_number(text)
 
-    def text(self, text: str) -> str:
-        """Return a text of the caller's, or that there is one."""
+    def text(self, text: str, *, is_composed: bool = False) -> str:
+        """Return a text of the caller's, or that there is one.
+
+        One that is composed holds words that are nobody's; it is known again as a whole only.
+        """
         if self._is_off or not text:
             return text
         if len(text) > 2:
-            self._seen.add(text)
+            self._seen.add(text.lower())
+            if not is_composed:
+                self._seen.update(_telling_parts(text.lower()))
         return HIDDEN
 
     def words(self, text: str) -> str:
         """Return somebody else's words, without what they quote."""
-        if self._is_off:
+        if self._is_off or not text:
             return text
-        for one in sorted(self._seen, key=len, reverse=True):
-            text = text.replace(one, HIDDEN)
-        return mask_numbers(text)
+        if self._seen:
+            longest_first = sorted(self._seen, key=len, reverse=True)
+            quoted = "|".join(re.escape(one) for one in longest_first)
+            text = re.sub(quoted, HIDDEN, text, flags=re.IGNORECASE)
+        return mask_numbers(self._without_cut_end(text))
+
+    def _without_cut_end(self, text: str) -> str:
+        """Return words without what begins at their end, and was cut there."""
+        lower = text.lower()
+        for one in self._seen:
+            for length in range(min(len(one), len(lower)) - 1, 2, -1):
+                if lower.endswith(one[:length]) and not lower[:-length][-1:].isalnum():
+                    return text[:-length] + HIDDEN
+        return text
 
     def document(self, value: Any, key: str = "") -> Any:
         """Return an event's or a delivery's content as far as it may be seen."""
@@ -279,4 +310,15 @@ class Veil:
             return value
         if key in _NUMBERS and isinstance(value, str):
             return self.number(value)
-        return self.text(value) if isinstance(value, str) else HIDDEN
+        if isinstance(value, str):
+            return self.text(value, is_composed=key in _COMPOSED)
+        return HIDDEN
+
+
+def _telling_parts(text: str) -> Iterator[str]:
+    """Yield of a name its words, of what is longer every two that follow each other."""
+    words = [one for one in re.split(r"[\s,;:<>()\"]+", text) if one]
+    if len(words) > _NAME_WORDS_MAX:
+        yield from (f"{one} {other}" for one, other in itertools.pairwise(words))
+    else:
+        yield from (one for one in words if len(one) >= _TELLING_CHARS)

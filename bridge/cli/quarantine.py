@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+import orjson
 import typer
 from sqlalchemy import Connection
 
@@ -13,6 +14,7 @@ from bridge.cli.common import (
     AllOption,
     JsonOption,
     LimitOption,
+    Veil,
     YesOption,
     clock_time,
     confirm,
@@ -138,14 +140,16 @@ def show(
     refusal_id: Annotated[
         str, typer.Argument(metavar="ID", help="As `list` shows it, or its beginning.")
     ],
+    reveal: Annotated[bool, typer.Option("--reveal", help="Show the body as it came.")] = False,
     json: JsonOption = False,
     settings_from: SettingsFrom,
 ) -> None:
-    """Show what was refused, as it came: nothing in it is masked.
+    """Show what was refused, and why.
 
-    A body that is no UTF-8 is shown with escapes.
+    Numbers are masked and texts hidden, and of a body that is no JSON only its size is told, unless
+    --reveal. With it, a body that is no UTF-8 is shown with escapes.
 
-    Example: aventa-bridge quarantine show 5f3a
+    Example: aventa-bridge quarantine show 5f3a --reveal
     """
     with reading(settings_from.read()) as connection:
         found = _one(connection, refusal_id)
@@ -156,6 +160,8 @@ def show(
     except UnicodeDecodeError:
         text = body.decode(errors="backslashreplace")
         is_utf8 = False
+    if not reveal:
+        text = _veiled(body)
     if json:
         print_json({**plain(found), "body": text, "is_utf8": is_utf8})
         return
@@ -175,6 +181,16 @@ def show(
     typer.echo()
     for line in text.splitlines():
         typer.echo(shown(line))
+
+
+def _veiled(body: bytes) -> str:
+    """Return a body as far as it may be seen by anybody."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return f"({len(body):,} bytes that are no JSON; --reveal shows them)"
+    veiled = Veil().document(document)
+    return orjson.dumps(veiled, option=orjson.OPT_INDENT_2).decode()
 
 
 @app.command()

@@ -17,6 +17,8 @@ app = typer.Typer(
     name="aventa-bridge",
     help="The bridge between an Aventa phone system and Cention.",
     no_args_is_help=True,
+    # Neither the text of an error nor what was at hand: `ops.crash` says what may be told.
+    pretty_exceptions_enable=False,
     pretty_exceptions_show_locals=False,
     rich_markup_mode=None,
 )

@@ -1,43 +1,42 @@
 """`aventa-bridge trace`: the whole story of one call on one screen."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import typer
 
 from bridge.cli.common import (
-    HIDDEN,
     ConfigOption,
     JsonOption,
     SecretsOption,
     Veil,
     clock_time,
-    counted,
     fail,
     plain,
     print_json,
-    print_table,
     read_settings,
     reading,
     shown,
+    terminal,
 )
 from bridge.cli.reports import as_json as report_as_json
-from bridge.cli.reports import duration, sla_word, veil_report
-from bridge.domain.deliveries import PENDING_STATES
-from bridge.storage import gates, queries
+from bridge.cli.reports import veil_report
+from bridge.cli.standing import Gates, Mark, summary
+from bridge.cli.story import Moment, moments, relative
+from bridge.storage import queries, stories
+from bridge.storage.stories import Story
 
-Story = dict[str, list[dict[str, Any]]]
-_TOLD: Final = {
-    "caller": "callerNumber",
-    "name": "callerName",
-    "cuid": "cuid",
-    "called": "destNumber",
-    "dialled": "dialedNumber",
-    "queue": "queueName",
-    "outcome": "outcome",
-    "link": "link",
+_STYLES: Final = {
+    Mark.EVENT: "cyan",
+    Mark.DONE: "green",
+    Mark.FAILED: "bold red",
+    Mark.AGAIN: "yellow",
+    Mark.WAITS: "yellow",
+    Mark.BACK: "magenta",
 }
-_TOLD_BESIDE: Final = {"reason": "callReason", "comment": "comment"}
+# Where a terminal knows no more than ASCII.
+_PLAIN_SIGNS: Final = str.maketrans({"•": "*", "✓": "+", "✗": "x", "↻": "~", "…": ".", "←": "<"})
+_INDENT: Final = 25
 
 
 def trace(
@@ -51,43 +50,56 @@ def trace(
     config: ConfigOption = None,
     secrets_dir: SecretsOption = None,
 ) -> None:
-    """Tell the story of one call: events as they came, deliveries, attempts, Cention's words.
+    """Tell the story of one call: how it stands, then all that happened, in the order of time.
 
-    Numbers are masked to their last two digits and names and texts are hidden, unless --reveal.
+    Events as they came with the rules that decided, attempts with Cention's words, the contact
+    card, what came back, and what was refused. Numbers are masked to their last two digits and
+    names and texts are hidden, unless --reveal.
 
     Example: aventa-bridge trace 6a1f09 --reveal
     """
+    # What a shell passes on may be no text; nothing is kept under that.
+    reference_id = reference_id.encode(errors="replace").decode()
     with reading(read_settings(config, secrets_dir)) as connection:
         call = reference_id
-        story = queries.story(connection, call)
+        story = stories.story(connection, call)
         if not any(story.values()):
-            call = queries.belongs_to(connection, reference_id) or reference_id
-            story = queries.story(connection, call)
+            call = stories.belongs_to(connection, reference_id) or reference_id
+            story = stories.story(connection, call)
         pauses = queries.pauses(connection)
     if not any(story.values()):
         fail(f"{reference_id}: nothing is known of this call")
     _veil(story, Veil(is_off=reveal))
-    shut = _shut(pauses)
+    gates = Gates(pauses)
     if json:
-        print_json(_as_json(call, story, shut))
+        print_json(_as_json(call, story, gates))
         return
     if call != reference_id:
         typer.echo(shown(f"{reference_id} is an outbound call that belongs to {call}."))
-    _print(call, story, shut)
+    _print(call, story, gates)
 
 
 def _veil(story: Story, veil: Veil) -> None:
     """Hide what is not to be seen: contents first, since they tell what others may quote."""
-    for row in (*story["events"], *story["deliveries"]):
+    for row in (*story["events"], *story["deliveries"], *story["refused"]):
+        row["payload"] = veil.document(row["payload"])
+    cards = [row for person in story["people"] for row in person["deliveries"]]
+    for person in story["people"]:
+        person["wanted"] = veil.document(person["wanted"])
+        person["confirmed"] = veil.document(person["confirmed"])
+    for row in cards:
         row["payload"] = veil.document(row["payload"])
     for answer in story["answers"]:
         _veil_answer(answer, veil)
     for report in story["reports"]:
         veil_report(report, veil)
-    for row in story["deliveries"]:
+    for row in (*story["deliveries"], *cards):
         row["error"] = veil.words(row["error"])
         for one in row["tries"]:
             one["detail"] = veil.words(one["detail"])
+    for row in story["refused"]:
+        for issue in row["issues"]:
+            issue["pointer"] = veil.words(issue["pointer"])
 
 
 def _veil_answer(answer: dict[str, Any], veil: Veil) -> None:
@@ -98,135 +110,103 @@ def _veil_answer(answer: dict[str, Any], veil: Veil) -> None:
         file["name"] = veil.text(file["name"])
 
 
-def _shut(pauses: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], str]:
-    """Return why each gate is shut, by route and kind."""
-    return {(pause["route"], pause["kind"]): pause["reason"] for pause in pauses}
-
-
-def _paused(row: Mapping[str, Any], shut: Mapping[tuple[str, str], str]) -> str | None:
-    """Return why a delivery that is to leave can't; None: it can, or it is over."""
-    if row["state"] not in PENDING_STATES:
-        return None
-    whole, kind = (row["route"], gates.ALL_KINDS), (row["route"], row["kind"])
-    return shut.get(whole) or shut.get(kind)
-
-
-def _as_json(call: str, story: Story, shut: Mapping[tuple[str, str], str]) -> dict[str, Any]:
+def _as_json(call: str, story: Story, gates: Gates) -> dict[str, Any]:
+    _, sentence = summary(story, gates)
     return {
         "reference_id": call,
+        "summary": sentence,
+        "timeline": [_moment_as_json(one) for one in moments(story, gates)],
         "events": [
             plain({key: value for key, value in event.items() if key != "digest"})
             for event in story["events"]
         ],
-        "deliveries": [
-            {
-                **plain(row),
-                "paused": _paused(row, shut),
-                "tries": [plain(one) for one in row["tries"]],
-            }
-            for row in story["deliveries"]
+        "deliveries": [_delivery(row, gates) for row in story["deliveries"]],
+        "contacts": [
+            {**plain(one), "deliveries": [_delivery(row, gates) for row in one["deliveries"]]}
+            for one in story["people"]
         ],
         "answers": [plain(one) for one in story["answers"]],
         "reports": [report_as_json(one) for one in story["reports"]],
+        "refused": [plain(one) for one in story["refused"]],
     }
 
 
-def _print(call: str, story: Story, shut: Mapping[tuple[str, str], str]) -> None:
-    events, deliveries = story["events"], story["deliveries"]
-    sources = sorted({row["source"] for row in (*events, *deliveries, *story["reports"])})
-    typer.echo(
-        shown(
-            f"Call {call} ({', '.join(sources)}): {counted(len(events), 'event')},"
-            f" {counted(len(deliveries), 'delivery', 'deliveries')}"
-        )
-    )
-    print_table(("time (UTC)", "what", "came of it", "more"), list(_timeline(story)))
-    if deliveries:
-        print_table(
-            ("delivery", "state", "tries", "route", "done (UTC)", "errand", "subject", "last said"),
-            [
-                (
-                    f"{row['id']} {row['kind']}",
-                    _state(row, shut),
-                    str(row["attempts"]),
-                    row["route"],
-                    clock_time(row["done_us"]),
-                    row["remote_id"],
-                    (row["payload"] or {}).get("subject", ""),
-                    row["error"],
-                )
-                for row in deliveries
-            ],
-        )
-    for report in story["reports"]:
-        typer.echo(shown(_report(report)))
-
-
-def _report(report: Mapping[str, Any]) -> str:
-    """Say on one line what became of an errand."""
-    told = {
-        "answered after": duration(report["answer_seconds"]),
-        "handling": duration(report["handling_seconds"]),
-        "response": duration(report["response_seconds"]),
-        "SLA": sla_word(report),
-        "expiry": report["expiry"] or "",
-        "tags": ", ".join(report["tags"]),
+def _moment_as_json(one: Moment) -> dict[str, Any]:
+    return {**plain({"at_us": one.at_us}), "mark": one.mark.name.lower(), "what": one.what} | {
+        "more": list(one.more)
     }
-    state = "done" if report["is_done"] else "open"
-    parts = [f"{label} {value}" for label, value in told.items() if value]
-    return f"Errand {report['errand_id']} is {state}: {'; '.join(parts) or 'nothing more is known'}"
 
 
-def _state(row: Mapping[str, Any], shut: Mapping[tuple[str, str], str]) -> str:
-    why = _paused(row, shut)
-    return f"{row['state']}, paused ({why})" if why else str(row["state"])
+def _delivery(row: dict[str, Any], gates: Gates) -> dict[str, Any]:
+    shut = gates.before(row)
+    tries = [plain(one) for one in row["tries"]]
+    return {**plain(row), "paused": shut.reason if shut else None, "tries": tries}
 
 
-def _timeline(story: Story) -> Iterator[tuple[str, str, str, str]]:
-    """Yield what happened in the order in which the bridge saw it."""
-    moments: list[tuple[int, tuple[str, str, str]]] = [
-        (event["received_us"], (event["event_type"], "taken", _event(event)))
-        for event in story["events"]
-    ]
-    for row in story["deliveries"]:
-        what = f"{row['kind']} {row['id']}"
-        for one in row["tries"]:
-            came = f"{one['outcome']} {one['status'] or ''}".strip()
-            more = one["detail"]
-            if one["outcome"] == "delivered" and row["remote_id"]:
-                more = f"errand {row['remote_id']}"
-            moments.append((one["at_us"], (what, came, more)))
-    moments.extend(
-        (answer["received_us"], ("answer", answer["state"], _answer(answer)))
-        for answer in story["answers"]
-    )
-    for at_us, cells in sorted(moments, key=lambda moment: moment[0]):
-        yield (clock_time(at_us), *cells)
+def _print(call: str, story: Story, gates: Gates) -> None:
+    told = moments(story, gates)
+    rows = (*story["events"], *story["deliveries"], *story["reports"])
+    sources = sorted({row["source"] for row in rows})
+    routes = sorted({row["route"] for row in rows})
+    page = _Page()
+    page.line([(f"Call {call} ", "bold"), (f"({', '.join(sources)}), {_through(routes)}", "")])
+    mark, sentence = summary(story, gates)
+    page.paragraph(f"{mark.value} {sentence}", _STYLES[mark])
+    page.timeline(told)
 
 
-def _answer(answer: Mapping[str, Any]) -> str:
-    """Say on one line what an answer was, and what became of its files."""
-    parts = [f"errand {answer['errand_id']}"]
-    parts += [f"subject {answer['subject']}"] if answer["subject"] else []
-    for file in answer["files"]:
-        what = f"{file['name']} ({file['size']:,} bytes)" if file["sha256"] else file["error"]
-        parts.append(f"file {file['id']}: {what}")
-    return "; ".join(parts)
+def _through(routes: Sequence[str]) -> str:
+    return f"route {', '.join(routes)}" if routes else "not accepted"
 
 
-def _event(event: Mapping[str, Any]) -> str:
-    """Say on one line what an event told."""
-    happened = f"happened {clock_time(event['occurred_us'])}"
-    said = event["payload"]
-    if said is None:
-        return f"{happened}; its content is gone"
-    beside = said.get("extraData") or {}
-    told = {label: said.get(key) for label, key in _TOLD.items()}
-    told |= {label: beside.get(key) for label, key in _TOLD_BESIDE.items()}
-    if said.get("deviceId") is not None:
-        told["agent"] = f"{said['deviceId']}/{said.get('extensionId')}"
-    parts = [f"{label} {value}" for label, value in told.items() if value and value != HIDDEN]
-    hidden = [label for label, value in told.items() if value == HIDDEN]
-    if hidden:
-        parts.append(f"hidden: {', '.join(hidden)}")
-    return "; ".join((happened, *parts))
+class _Page:
+    """What is printed, a line at a time, cut to the terminal's width."""
+
+    def __init__(self) -> None:
+        # Here, because the daemon does without rich.
+        from rich.text import Text  # noqa: PLC0415 - see above
+
+        self._console = terminal()
+        self._text = Text
+
+    def line(self, parts: Sequence[tuple[str, str]]) -> None:
+        """Print one line."""
+        text = self._text()
+        for part, style in parts:
+            text.append(self._fit(part), style)
+        self._console.print(text, no_wrap=True, overflow="ellipsis")
+
+    def paragraph(self, words: str, style: str) -> None:
+        """Print a sentence on as many lines as it takes."""
+        self._console.print(self._text(self._fit(words), style))
+
+    def timeline(self, told: Sequence[Moment]) -> None:
+        """Print moments, the day once for all that are of it, and what is said of each below it."""
+        times = [one.at_us for one in told if one.at_us is not None]
+        first_us, day = min(times, default=0), ""
+        for one in told:
+            clock, after = "now", ""
+            if one.at_us is not None:
+                today, _, clock = clock_time(one.at_us).partition(" ")
+                if today != day:
+                    day = today
+                    self.line([(f"{day} (UTC)", "dim")])
+                after = relative(one.at_us, first_us)
+            style = _STYLES[one.mark]
+            self.line(
+                [
+                    (f"{clock:<12} {after:>9} ", "dim"),
+                    (f"{one.mark.value} ", style),
+                    (one.what, style if one.mark is Mark.FAILED else "bold"),
+                ]
+            )
+            for more in filter(None, one.more):
+                self.line([(" " * _INDENT + more, "")])
+
+    def _fit(self, words: str) -> str:
+        """Return what steers no terminal, and in signs that this one knows."""
+        words = shown(words)
+        if self._console.options.ascii_only:
+            words = words.translate(_PLAIN_SIGNS)
+            return words.encode("ascii", errors="backslashreplace").decode()
+        return words

@@ -11,6 +11,7 @@ from msgspec import Struct
 from bridge.domain.errors import InvalidEvent, Issue, StoreUnavailable
 from bridge.inbound.auth import Doorkeeper
 from bridge.inbound.bodies import Bodies, keep_refusals, peer_of, read_body, refusal
+from bridge.inbound.event_lines import EventLines
 from bridge.inbound.event_spans import begun, kept, refused
 from bridge.inbound.problems import problem
 from bridge.inbound.shapes import (
@@ -57,7 +58,7 @@ class _Verdict(Struct, frozen=True, gc=False):
 class EventsEndpoint:
     """Takes events in over HTTP. `doorkeeper` can be replaced while running."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the ports it stands on, each by name
         self,
         *,
         ingest: Ingest,
@@ -67,6 +68,7 @@ class EventsEndpoint:
         log: Log,
         doorkeeper: Doorkeeper,
         tracer: Tracer = NO_TRACER,
+        is_dry: bool = False,
     ) -> None:
         """Stand on these ports."""
         self._ingest = ingest
@@ -75,6 +77,7 @@ class EventsEndpoint:
         self._meter = meter
         self._log = log
         self._tracer = tracer
+        self._lines = EventLines(log, clock, is_dry=is_dry)
         self.doorkeeper = doorkeeper
         self._bodies = Bodies()
 
@@ -142,12 +145,13 @@ class EventsEndpoint:
         if isinstance(admitted, Arrival):
             (receipt,) = await self._ingest.take([admitted])
             kept(span, admitted, receipt)
+            self._lines.taken(admitted, receipt, span)
             if isinstance(receipt, Receipt) and receipt.taken is not Taken.CONFLICT:
                 status = 202 if receipt.taken is Taken.ACCEPTED else 200
                 said = {"status": receipt.taken.value, "eventId": admitted.event.event_id}
                 return _json(status, said)
             admitted = self._read_receipt(admitted, receipt)
-        (verdict,) = await self._quarantine([candidate], [admitted], request)
+        (verdict,) = await self._quarantine([candidate], [admitted], request, [span])
         refused(span, verdict.status, verdict.event_type)
         if verdict.status == 503:
             return problem(503, "The event can't be kept now; send it again later.")
@@ -196,11 +200,12 @@ class EventsEndpoint:
         receipts = await self._ingest.take([arrival for _, arrival in arrivals]) if arrivals else []
         for (index, arrival), receipt in zip(arrivals, receipts, strict=True):
             kept(spans[index], arrival, receipt)
+            self._lines.taken(arrival, receipt, spans[index])
             verdicts[index] = self._read_receipt(arrival, receipt)
         decided = [verdict for verdict in verdicts if verdict is not None]
         if all(verdict.status in _NOT_REFUSED for verdict in decided):
             return decided
-        return await self._quarantine(candidates, decided, request)
+        return await self._quarantine(candidates, decided, request, spans)
 
     def _admit_all(
         self, candidates: Sequence[Candidate], spans: Sequence[Span]
@@ -235,11 +240,16 @@ class EventsEndpoint:
         return _Verdict(status, event.event_id, event.type, taken=receipt.taken.value)
 
     async def _quarantine(
-        self, candidates: Sequence[Candidate], verdicts: list[_Verdict], request: web.BaseRequest
+        self,
+        candidates: Sequence[Candidate],
+        verdicts: Sequence[_Verdict],
+        request: web.BaseRequest,
+        spans: Sequence[Span],
     ) -> list[_Verdict]:
         refusals: list[Refusal] = []
+        refused_in: list[Span] = []
         after: list[_Verdict] = []
-        for candidate, verdict in zip(candidates, verdicts, strict=True):
+        for candidate, verdict, span in zip(candidates, verdicts, spans, strict=True):
             if verdict.status in _NOT_REFUSED:
                 after.append(verdict)
                 continue
@@ -249,6 +259,7 @@ class EventsEndpoint:
                 verdict, candidate.raw or orjson.dumps(candidate.document), Shape.JSON
             )
             refusals.append(kept)
+            refused_in.append(span)
             after.append(
                 _Verdict(
                     verdict.status,
@@ -261,7 +272,9 @@ class EventsEndpoint:
             )
         if refusals:
             await self._writer.submit_all(keep_refusals, refusals)
-            self._log.info("events refused", count=len(refusals), peer=peer_of(request))
+            peer = peer_of(request)
+            for one, span in zip(refusals, refused_in, strict=True):
+                self._lines.refused(one.event_type, one.status, one.id, peer, span)
         return after
 
     async def _refuse(
@@ -280,7 +293,7 @@ class EventsEndpoint:
         verdict = _Verdict(status, "", issues=tuple(issues) or (Issue("", detail),))
         kept = self._refusal(verdict, raw, request.headers.get("Content-Type", ""))
         await self._writer.submit(keep_refusals, kept)
-        self._log.info("body refused", status=status, peer=peer_of(request), **span.marks)
+        self._lines.refused("", status, kept.id, peer_of(request), span)
         return problem(status, detail, issues=issues, quarantine_id=kept.id, **further)
 
     def _refusal(self, verdict: _Verdict, body: bytes, content_type: str) -> Refusal:

@@ -8,7 +8,6 @@ from typing import Any, Final, Protocol
 
 import orjson
 from msgspec import Struct
-from msgspec.structs import replace
 
 from bridge.domain.admission import Admission, admit
 from bridge.domain.events import CallEvent, parse_event
@@ -50,13 +49,14 @@ class Arrival(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class Receipt(Struct, frozen=True, gc=False):
-    """What became of an arrival, and what it set going."""
+    """What became of an arrival, and what it set going.
+
+    At gates that are `emptied` nothing waits any more: it left with the commit.
+    """
 
     taken: Taken
     effect: Effect = NO_EFFECT
-
-
-Told = Callable[[CallEvent, Receipt], None]
+    emptied: frozenset[Gate] = frozenset()
 
 
 class Outlet(Protocol):
@@ -74,11 +74,10 @@ class Outlet(Protocol):
 class Ingest:
     """Takes events in. `on_work` is told which gates have something waiting after a commit.
 
-    `on_taken` is told of each event that was accepted, once it is on disk. The `outlet` may take
-    what they cause with the same commit.
+    The `outlet` may take what events cause with the same commit.
     """
 
-    def __init__(  # noqa: PLR0913 - the ports it stands on, each by name
+    def __init__(
         self,
         *,
         writer: Writer,
@@ -87,7 +86,6 @@ class Ingest:
         policy: IngestPolicy,
         digest_key: bytes,
         on_work: Callable[[Iterable[Gate]], None],
-        on_taken: Told | None = None,
         outlet: Outlet | None = None,
     ) -> None:
         """Stand on these ports. `policy` can be replaced while running."""
@@ -96,7 +94,6 @@ class Ingest:
         self._meter = meter
         self._digest_key = digest_key
         self._on_work = on_work
-        self._on_taken = on_taken
         self._outlet = outlet
         self._folder = Folder(policy, digest_key)
 
@@ -154,7 +151,9 @@ class Ingest:
                 if isinstance(receipt, Receipt)
             ]
             self._count(done)
-            gates = frozenset[Gate]().union(*[receipt.effect.gates for _, receipt in done])
+            gates = frozenset[Gate]().union(
+                *[receipt.effect.gates - receipt.emptied for _, receipt in done]
+            )
             if gates:
                 self._on_work(gates)
             receipts += kept
@@ -196,8 +195,6 @@ class Ingest:
             if arrival.admission.unknown_keys:
                 self._meter.unknown_keys(arrival.admission.unknown_keys)
             count_effect(self._meter, receipt.effect)
-            if self._on_taken is not None:
-                self._on_taken(arrival.event, receipt)
         for (event_type, taken), count in outcomes.items():
             word = "rejected" if taken is Taken.CONFLICT else taken.value
             self._meter.event(event_type, word, count)
@@ -212,7 +209,7 @@ class Ingest:
             return list(receipts)
         taken = {one: one.claim(tx) for one in items if isinstance(one, Offer)}
         emptied = frozenset[Gate]().union(*(offer.emptied(one) for offer, one in taken.items()))
-        rest = (_without(receipt, emptied) for receipt in receipts)
+        rest = (_with_emptied(receipt, emptied) for receipt in receipts)
         return [taken[one] if isinstance(one, Offer) else next(rest) for one in items]
 
     def _keep_arrivals(self, tx: Transaction, arrivals: Sequence[Arrival]) -> list[Receipt]:
@@ -248,12 +245,11 @@ def _receipts(
     return [one for one in results if not isinstance(one, Claimed)]
 
 
-def _without(receipt: Receipt, gates: frozenset[Gate]) -> Receipt:
-    """Return a receipt that says nothing of gates at which nothing waits any more."""
-    effect = receipt.effect
-    if effect.gates.isdisjoint(gates):
+def _with_emptied(receipt: Receipt, gates: frozenset[Gate]) -> Receipt:
+    """Return a receipt that knows at which gates nothing waits any more."""
+    if receipt.effect.gates.isdisjoint(gates):
         return receipt
-    return Receipt(receipt.taken, replace(effect, gates=effect.gates - gates))
+    return Receipt(receipt.taken, receipt.effect, gates)
 
 
 def count_effect(meter: Meter, effect: Effect) -> None:

@@ -12,7 +12,6 @@ from sqlalchemy import (
     Connection,
     Select,
     Table,
-    and_,
     case,
     func,
     literal,
@@ -23,9 +22,9 @@ from sqlalchemy import (
     union_all,
 )
 
+from bridge.domain.contacts import CHANNELS
 from bridge.domain.deliveries import State
-from bridge.domain.events import EventType
-from bridge.storage import feedback, tables
+from bridge.storage import tables
 from bridge.storage.sets import chunks
 
 WAITING_FOR_A_PERSON: Final = (State.DEAD, State.HELD)
@@ -116,9 +115,22 @@ def delivery(connection: Connection, delivery_id: int) -> dict[str, Any] | None:
     found = dict(row)
     wanted = select(tables.people.c.wanted).where(tables.people.c.id == row["person_id"])
     payload = row["payload"] or connection.execute(wanted).scalar()
-    found["payload"] = _document(payload)
+    found["payload"] = document(payload)
     found["tries"] = _attempts(connection, [delivery_id]).get(delivery_id, [])
     return found
+
+
+def deliveries(
+    connection: Connection, condition: Callable[[Table], ColumnElement[bool]]
+) -> list[dict[str, Any]]:
+    """Return deliveries of which a condition is true, lane by lane, with every attempt."""
+    query = _deliveries(condition).order_by("lane", "position")
+    rows = [dict(row) for row in connection.execute(query).mappings()]
+    tries = _attempts(connection, [row["id"] for row in rows])
+    for row in rows:
+        row["payload"] = document(row["payload"])
+        row["tries"] = tries.get(row["id"], [])
+    return rows
 
 
 def _deliveries(condition: Callable[[Table], ColumnElement[bool]]) -> CompoundSelect[Any]:
@@ -158,69 +170,31 @@ def _attempts(connection: Connection, ids: Sequence[int]) -> dict[int, list[dict
     return found
 
 
-def story(connection: Connection, reference_id: str) -> dict[str, list[dict[str, Any]]]:
-    """Return all that is known of a call: events, deliveries and their attempts, what came back."""
-    events = tables.events
-    came = [
-        dict(row)
-        for row in connection.execute(
-            select(events)
-            .where(_is_of(connection, events, reference_id))
-            .order_by(events.c.occurred_us, events.c.id)
-        ).mappings()
-    ]
-    query = _deliveries(lambda table: _is_of(connection, table, reference_id))
-    left = [dict(row) for row in connection.execute(query.order_by("lane", "position")).mappings()]
-    tries = _attempts(connection, [row["id"] for row in left])
-    for event in came:
-        event["payload"] = _document(event["payload"])
-    for row in left:
-        row["payload"] = _document(row["payload"])
-        row["tries"] = tries.get(row["id"], [])
-    return {
-        "events": came,
-        "deliveries": left,
-        "answers": feedback.answers(connection, _is_of(connection, tables.answers, reference_id)),
-        "reports": feedback.reports(connection, _is_of(connection, tables.reports, reference_id)),
-    }
-
-
-def _is_of(connection: Connection, table: Table, reference_id: str) -> ColumnElement[bool]:
-    """Return what is true of a call's rows, in a form for which the index serves."""
-    sources: list[str] = []
-    source: str | None = ""
-    while source is not None:
-        # The next there is: a step into the index each, and there are few.
-        query = select(func.min(table.c.source)).where(table.c.source > source)
-        source = connection.execute(query).scalar()
-        sources += [source] if source is not None else []
-    return and_(table.c.source.in_(sources), table.c.reference_id == reference_id)
-
-
-def belongs_to(connection: Connection, reference_id: str) -> str | None:
-    """Return the call that an outbound call of this reference was counted to, if it was.
-
-    Only the content of its events tells, so it is known for as long as that is kept.
-    """
-    events = tables.events.c
-    said = json.dumps({"referenceId": reference_id}, ensure_ascii=False, separators=(",", ":"))
-    query = select(events.reference_id).where(
-        events.event_type.in_([one for one in EventType if one.is_outbound]),
-        func.instr(events.payload, said[1:-1].encode()) > 0,
-    )
-    return connection.execute(query.limit(1)).scalar()
+def steps(connection: Connection, column: ColumnElement[str]) -> list[str]:
+    """Return the few values of a column that begins an index, at a step each."""
+    found: list[str] = []
+    last: str | None = ""
+    while last is not None:
+        last = connection.execute(select(func.min(column)).where(column > last)).scalar()
+        found += [last] if last is not None else []
+    return found
 
 
 def people(connection: Connection, *texts: str) -> list[dict[str, Any]]:
     """Return who is known by a number, a cuid or another channel's value."""
     keys, table = tables.person_keys, tables.people
-    ids = select(keys.c.person_id).where(keys.c.value.in_(texts))
+    # By all of the key, or the index would not serve.
+    ids = select(keys.c.person_id).where(
+        keys.c.scope.in_(steps(connection, keys.c.scope)),
+        keys.c.kind.in_(("cuid", *CHANNELS)),
+        keys.c.value.in_(texts),
+    )
     query = select(table).where(table.c.id.in_(ids)).order_by(table.c.id)
     found = []
     for row in connection.execute(query).mappings():
         person = dict(row)
-        person["wanted"] = _document(person["wanted"]) or {}
-        person["confirmed"] = _document(person["confirmed"]) or {}
+        person["wanted"] = document(person["wanted"]) or {}
+        person["confirmed"] = document(person["confirmed"]) or {}
         found.append(person)
     return found
 
@@ -260,7 +234,7 @@ def pauses(connection: Connection) -> list[dict[str, Any]]:
     return [dict(row) for row in connection.execute(select(tables.pauses)).mappings()]
 
 
-def _document(raw: bytes | None) -> Any:
+def document(raw: bytes | None) -> Any:
     """Return what was kept as JSON; None where nothing is left of it, or nothing readable."""
     try:
         return json.loads(raw) if raw else None

@@ -49,7 +49,7 @@ def rows(
     table = tables.quarantine
     columns = [column for column in table.c if column.name != "body"]
     query = select(*columns).where(*which.conditions()).order_by(table.c.received_us, table.c.id)
-    return [_refusal(row) for row in connection.execute(query.limit(limit))]
+    return [from_row(row) for row in connection.execute(query.limit(limit))]
 
 
 def ids(connection: Connection, which: Refused = ANY) -> list[str]:
@@ -75,10 +75,11 @@ def one(connection: Connection, refusal_id: str) -> dict[str, Any] | None:
     """Return one refusal with its body; None: there is none."""
     table = tables.quarantine
     row = connection.execute(select(table).where(table.c.id == refusal_id)).first()
-    return None if row is None else _refusal(row)
+    return None if row is None else from_row(row)
 
 
-def _refusal(row: Row[Any]) -> dict[str, Any]:
+def from_row(row: Row[Any]) -> dict[str, Any]:
+    """Return a row with its issues as documents."""
     found = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented accessor
     found["issues"] = [
         {"pointer": pointer, "detail": detail} for pointer, detail in json.loads(found["issues"])

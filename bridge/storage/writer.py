@@ -128,13 +128,14 @@ class SharedCommit:
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         tell = partial(_tell, loop)
         may_go_on = True
+        jobs: list[_Job] = []
         try:
             while may_go_on and not self._is_over:
                 jobs = self._waiting(GROUP_MAX, block=True)
                 may_go_on = not jobs or self._work_off(jobs, tell)
         except Exception as error:  # noqa: BLE001 - without its thread, nobody would be answered
             said = type(error).__name__
-            tell(self._refuse, [], StoreBroken(f"the store's writer has failed: {said}"))
+            tell(self._refuse, jobs, StoreBroken(f"the store's writer has failed: {said}"))
         self._hang_up()
 
     def _connected(self) -> Connection:

@@ -162,7 +162,7 @@ class TestEdit:
         assert "is kept: mend it, and use --with " in result.stderr
         [file] = (site.folder / "temporary").glob("*/edited.json")
         assert file.read_text() == "{}\n"
-        assert NAME in site.read("quarantine", "show", "a")["body"]
+        assert NAME in site.read("quarantine", "show", "a", "--reveal")["body"]
         assert names(site) == []
 
     def test_left_unchanged_it_does_nothing(self, site: Site, editor: Editor) -> None:

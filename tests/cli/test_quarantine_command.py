@@ -62,20 +62,29 @@ class TestList:
 class TestShow:
     def test_the_body_is_shown_as_it_came(self, site: Site) -> None:
         site.refuse(body(LOCAL), id="abc")
-        shown = site.run("quarantine", "show", "ab").stdout
+        shown = site.run("quarantine", "show", "ab", "--reveal").stdout
         assert body(LOCAL).decode() in shown
         assert "/destNumber: is no MSISDN" in shown
-        assert site.read("quarantine", "show", "ab")["body"] == body(LOCAL).decode()
+        assert site.read("quarantine", "show", "ab", "--reveal")["body"] == body(LOCAL).decode()
 
     def test_a_body_that_is_no_utf_8_is_shown_with_escapes(self, site: Site) -> None:
         site.refuse(b"caf\xe9")
-        assert "caf\\xe9" in site.run("quarantine", "show", "a").stdout
-        found = site.read("quarantine", "show", "a")
+        assert "caf\\xe9" in site.run("quarantine", "show", "a", "--reveal").stdout
+        found = site.read("quarantine", "show", "a", "--reveal")
         assert (found["body"], found["is_utf8"]) == ("caf\\xe9", False)
 
     def test_what_steers_a_terminal_is_escaped(self, site: Site) -> None:
         site.refuse(b"one\n\x1b[2Jtwo")
-        assert "one\n\\x1b[2Jtwo\n" in site.run("quarantine", "show", "a").stdout
+        assert "one\n\\x1b[2Jtwo\n" in site.run("quarantine", "show", "a", "--reveal").stdout
+
+    def test_nothing_of_a_caller_is_told_without_being_asked_for(self, site: Site) -> None:
+        site.refuse(body(LOCAL), id="abc")
+        veiled = json.loads(site.read("quarantine", "show", "ab")["body"])
+        assert veiled["eventType"] == json.loads(body(LOCAL))["eventType"]
+        assert veiled["callerNumber"].startswith("***")
+        assert NAME not in site.run("quarantine", "show", "ab").stdout
+        site.refuse(b"one", id="b")
+        assert "3 bytes that are no JSON" in site.run("quarantine", "show", "b").stdout
 
     def test_a_cut_body_says_so(self, site: Site) -> None:
         site.refuse(b"{", is_cut=True)

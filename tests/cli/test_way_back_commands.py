@@ -121,8 +121,9 @@ class TestReports:
 
     def test_trace_says_what_became_of_a_call(self, site: Site) -> None:
         shown = site.run("trace", "r1").stdout
-        assert "Errand 77 is done: answered after 1 min 00 s; handling 59 s" in shown
-        assert "Errand 78 is open: nothing more is known" in site.run("trace", "r2").stdout
+        assert "← errand 77 is done, says its report" in shown
+        assert "answered after 1 min 00 s; handling 59 s" in shown
+        assert "nothing more is known" in site.run("trace", "r2").stdout
 
 
 @pytest.mark.parametrize(

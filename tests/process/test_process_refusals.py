@@ -1,5 +1,7 @@
 """What the upstream can answer, and what then becomes of the work."""
 
+from typing import Any
+
 import pytest
 from process_client import AGENT, event, new_number, new_reference
 from process_daemon import NewSite, Site
@@ -203,13 +205,19 @@ def test_an_answer_that_comes_in_two_pieces_is_read_to_its_end(site: Site) -> No
     answer = Answer(status=201, body=b'{"data": {"id": ', rest=b'"4711"}}', gate=gate)
     site.upstream.answer_next(NEW, answer, reference=reference)
     before = len(site.daemon.lines)
+
+    def sent(call: str) -> dict[str, Any]:
+        return site.daemon.wait_line(
+            lambda line: line["event"] == "delivery" and line["reference"] == call, since=before
+        )
+
     site.accept(event("call.answered", reference, **AGENT))
     site.upstream.wait_for(lambda upstream: upstream.has_begun(reference))
     # Another delivery from beginning to end: the first piece has been read by then.
     site.accept(event("call.answered", other, **AGENT))
-    site.daemon.wait_line(lambda line: line.get("reference") == other, since=before)
+    sent(other)
     gate.open()
-    line = site.daemon.wait_line(lambda line: line.get("reference") == reference, since=before)
+    line = sent(reference)
     assert (line["outcome"], line["remote_id"]) == ("delivered", "4711")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from bench import Bench, bench, document
 
 from bridge.services.recording import DispatchPolicy
-from bridge.storage import queries
+from bridge.storage import stories
 
 ANSWERED = document("call.answered", callerNumber="anonymous")
 ENDED = document("call.ended")
@@ -29,5 +29,5 @@ async def looking(folder: Path, *, is_running: bool = True) -> AsyncIterator[Ben
 def stands(on: Bench, reference: str = "r1") -> list[tuple[str, str, str]]:
     """Return kind, state and errand id of a call's deliveries."""
     with on.engine.connect() as connection:
-        story = queries.story(connection, reference)
+        story = stories.story(connection, reference)
     return [(row["kind"], row["state"], row["remote_id"]) for row in story["deliveries"]]

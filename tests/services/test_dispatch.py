@@ -10,7 +10,7 @@ from bridge.domain.outcomes import Failure, Reply
 from bridge.domain.routes import RouteTable
 from bridge.ports import Parcel
 from bridge.services.recording import DispatchPolicy
-from bridge.storage import dead_letters, queries, repairs
+from bridge.storage import dead_letters, repairs, stories
 
 CALL = (document("call.answered", callerNumber="anonymous"), document("call.ended"))
 
@@ -18,7 +18,7 @@ CALL = (document("call.answered", callerNumber="anonymous"), document("call.ende
 def states(on: Bench) -> dict[str, str]:
     """Return each delivery's kind and state."""
     with on.engine.connect() as connection:
-        story = queries.story(connection, "r1")
+        story = stories.story(connection, "r1")
     return {row["kind"]: row["state"] for row in story["deliveries"]}
 
 

@@ -6,7 +6,7 @@ from bench import bench, document
 
 from bridge.domain.errors import InvalidEvent
 from bridge.services.ingest import Receipt, Taken
-from bridge.storage import queries
+from bridge.storage import queries, stories
 
 
 async def test_an_event_is_kept_with_all_that_it_will_cause(tmp_path: Path) -> None:
@@ -16,7 +16,7 @@ async def test_an_event_is_kept_with_all_that_it_will_cause(tmp_path: Path) -> N
         assert receipt.taken is Taken.ACCEPTED
         with on.engine.connect() as connection:
             figures = queries.figures(connection)
-            story = queries.story(connection, "r1")
+            story = stories.story(connection, "r1")
         assert figures.pending == {"new_errand": 1, "contact_card": 1}
         assert figures.calls_active == 1
         assert [one["event_id"] for one in story["events"]] == ["call.answered-r1"]

@@ -17,7 +17,7 @@ from bridge.services.channels import Channel, Upstream, UpstreamGone, upstreams_
 from bridge.services.ingest import Receipt
 from bridge.services.limiter import Pace
 from bridge.services.recording import DispatchPolicy
-from bridge.storage import queries
+from bridge.storage import queries, stories
 
 ANSWERED = document("call.answered", callerNumber="anonymous")
 ENDED = document("call.ended", callerNumber="anonymous")
@@ -26,7 +26,7 @@ RECONCILE = DispatchPolicy(in_doubt="reconcile")
 
 def states(on: Bench, reference: str = "r1") -> list[str]:
     with on.engine.connect() as connection:
-        story = queries.story(connection, reference)
+        story = stories.story(connection, reference)
     return [row["state"] for row in story["deliveries"]]
 
 

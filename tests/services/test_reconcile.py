@@ -9,7 +9,7 @@ from lookup_bench import ANSWERED, ENDED, OTHERS, looking, stands
 
 from bridge.domain.outcomes import Failure, Reply
 from bridge.services.recording import DispatchPolicy
-from bridge.storage import queries
+from bridge.storage import stories
 
 
 async def test_an_errand_whose_answer_was_dropped_is_found_and_not_sent_again(
@@ -299,7 +299,7 @@ async def test_every_attempt_and_look_up_is_kept_for_a_person(tmp_path: Path) ->
         await on.take(ANSWERED)
         await on.turn(5)
         with on.engine.connect() as connection:
-            (row,) = queries.story(connection, "r1")["deliveries"]
+            (row,) = stories.story(connection, "r1")["deliveries"]
         assert [one["outcome"] for one in row["tries"]] == ["in_doubt", "found"]
         assert row["tries"][0]["detail"] == Failure.LOST.value
         assert ROUTE.scope not in str(row["tries"])

@@ -14,7 +14,7 @@ from bridge.domain.outcomes import Reply
 from bridge.ports import Parcel
 from bridge.services.ingest import Receipt, Taken
 from bridge.services.recording import DispatchPolicy
-from bridge.storage import queries
+from bridge.storage import stories
 
 ANSWERED = document("call.answered", callerNumber="anonymous")
 
@@ -45,7 +45,7 @@ def away(on: Bench, table: str) -> Iterator[None]:
 
 def states(on: Bench) -> dict[str, str]:
     with on.engine.connect() as connection:
-        story = queries.story(connection, "r1")
+        story = stories.story(connection, "r1")
     return {row["kind"]: row["state"] for row in story["deliveries"]}
 
 
@@ -204,7 +204,7 @@ async def test_upkeep_goes_on_after_a_fault(tmp_path: Path) -> None:
             assert "upkeep failed" in said(on)
         await on.turn(61)
         with on.engine.connect() as connection:
-            (came,) = queries.story(connection, "r1")["events"]
+            (came,) = stories.story(connection, "r1")["events"]
         assert came["payload"] is None
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)

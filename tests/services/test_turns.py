@@ -13,7 +13,7 @@ from bridge.domain.routes import RouteTable
 from bridge.ports import Parcel
 from bridge.services.breaker import BreakerState
 from bridge.services.channels import Upstream
-from bridge.storage import dead_letters, queries
+from bridge.storage import dead_letters, queries, stories
 
 AWAY = Reply(failure=Failure.NOT_CONNECTED)
 
@@ -217,7 +217,7 @@ async def test_what_cannot_be_read_any_more_is_set_aside_and_stops_nothing(
         await on.take(call("r2"))
         await on.turn(3)
         with on.engine.connect() as connection:
-            states = [row["state"] for row in queries.story(connection, "r1")["deliveries"]]
+            states = [row["state"] for row in stories.story(connection, "r1")["deliveries"]]
         assert states == ["dead", "parked"]
         assert [one.reference_id for one in on.sender.sent] == ["r2"]
 

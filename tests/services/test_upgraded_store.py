@@ -14,7 +14,7 @@ from bridge.domain.deliveries import NewErrand
 from bridge.domain.outcomes import Reply
 from bridge.ports import Parcel, Sender
 from bridge.services.recording import DispatchPolicy
-from bridge.storage import dead_letters, queries, repairs
+from bridge.storage import dead_letters, queries, repairs, stories
 
 FIRST_STORE = Path(__file__).parents[1] / "data" / "store_0001.sql"
 # By then it had come so far, in seconds.
@@ -88,7 +88,7 @@ async def test_a_create_that_was_on_its_way_is_found_below_all_that_came_since(
     async with upgraded(tmp_path, policy, is_by_hand=True) as on:
         await on.dispatcher.recover()
         with on.engine.connect() as connection:
-            story = queries.story(connection, "r-sending")
+            story = stories.story(connection, "r-sending")
         (errand, _end) = story["deliveries"]
         assert errand["state"] == "doubtful"
         # The errands that the old store knows have lower ids.
@@ -106,7 +106,7 @@ async def test_a_create_that_was_on_its_way_is_found_below_all_that_came_since(
         ]
         assert made == []
         with on.engine.connect() as connection:
-            story = queries.story(connection, "r-sending")
+            story = stories.story(connection, "r-sending")
         states = [(one["state"], one["remote_id"]) for one in story["deliveries"]]
         assert states == [("delivered", str(there)), ("delivered", "")]
 
@@ -125,7 +125,7 @@ async def test_what_was_tried_before_the_upgrade_is_looked_for_among_all_errands
 
         monkeypatch.setattr(on.cention, "send", send)
         with on.engine.begin() as connection:
-            story = queries.story(connection, "r-lost")
+            story = stories.story(connection, "r-lost")
             # It is due only when others have long been made.
             later_us = on.clock.now_us() + 20_000_000
             # Nothing else is looked for, which would find it by the way.
@@ -143,7 +143,7 @@ async def test_what_was_tried_before_the_upgrade_is_looked_for_among_all_errands
         on.look_up()
         await on.turn(20)
         with on.engine.connect() as connection:
-            (errand, _end) = queries.story(connection, "r-lost")["deliveries"]
+            (errand, _end) = stories.story(connection, "r-lost")["deliveries"]
         assert (errand["state"], errand["remote_id"]) == ("delivered", str(there))
         assert errand["attempts"] == 2
 
@@ -159,7 +159,7 @@ async def test_what_comes_after_the_upgrade_gets_numbers_of_its_own(tmp_path: Pa
         await on.upkeep.archive()
         await on.take(document("call.answered", "r-later", callerNumber="anonymous"))
         with on.engine.connect() as connection:
-            (row,) = queries.story(connection, "r-later")["deliveries"]
+            (row,) = stories.story(connection, "r-later")["deliveries"]
         assert row["id"] > highest
 
 

@@ -17,7 +17,7 @@ from bridge.domain.outcomes import Reply
 from bridge.domain.rules import RuleBook
 from bridge.services import upkeep
 from bridge.services.upkeep import Retention
-from bridge.storage import queries
+from bridge.storage import queries, stories
 
 DAY_S = 86_400.0
 DAY_US = 86_400_000_000
@@ -65,7 +65,7 @@ async def test_payloads_go_after_their_time_and_duplicates_are_still_known(
         on.clock.advance(73 * 3600)
         await on.upkeep.purge()
         with on.engine.connect() as connection:
-            (event,) = queries.story(connection, "r1")["events"]
+            (event,) = stories.story(connection, "r1")["events"]
         assert event["payload"] is None
         (receipt,) = await on.take(document("call.queued", callerNumber="anonymous"))
         assert getattr(receipt, "taken", None) == "duplicate"
@@ -78,7 +78,7 @@ async def test_the_journal_and_finished_calls_go_after_their_time(tmp_path: Path
         await on.upkeep.close_calls()
         await on.upkeep.purge()
         with on.engine.connect() as connection:
-            assert queries.story(connection, "r1")["events"] == []
+            assert stories.story(connection, "r1")["events"] == []
 
 
 async def test_a_call_stays_for_as_long_as_an_event_can_still_reach_it(tmp_path: Path) -> None:
@@ -326,7 +326,7 @@ def states(on: Bench) -> bytes:
 
 def story(on: Bench) -> dict[str, list[dict[str, Any]]]:
     with on.engine.connect() as connection:
-        return queries.story(connection, "r1")
+        return stories.story(connection, "r1")
 
 
 async def test_a_call_that_cannot_be_read_any_more_holds_up_no_other(tmp_path: Path) -> None:

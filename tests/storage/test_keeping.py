@@ -10,7 +10,7 @@ from bridge.domain.contacts import Card, Person
 from bridge.domain.deliveries import Draft, EndErrand, Kind, NewErrand, State, Tier
 from bridge.domain.events import Agent
 from bridge.ports import Attempt, Claim, Entry, Gate, Order, Settlement, Sighting
-from bridge.storage import keeping, queries, tables
+from bridge.storage import keeping, queries, stories, tables
 from bridge.storage.engine import open_engine
 from bridge.storage.prepared import driver_of
 from bridge.storage.schema import prepare
@@ -152,9 +152,9 @@ class TestArchive:
     ) -> None:
         tx.put_orders([order(1), order(1, 1)])
         deliver(tx, 1)
-        before = queries.delivery(connection, 1), queries.story(connection, "r1")
+        before = queries.delivery(connection, 1), stories.story(connection, "r1")
         tx.archive(LATER_US, 100)
-        assert (queries.delivery(connection, 1), queries.story(connection, "r1")) == before
+        assert (queries.delivery(connection, 1), stories.story(connection, "r1")) == before
         assert [one["state"] for one in before[1]["deliveries"]] == ["delivered", "blocked"]
         assert queries.delivery(connection, 9) is None
 
@@ -312,7 +312,7 @@ def test_no_statement_looks_through_a_whole_table(
         tx.put_orders([order(1), order(2, 1)])
         purge(tx, *ALL)
         tx.purge_people("", LATER_US, 100)
-        queries.story(connection, "r1")
+        stories.story(connection, "r1")
         queries.delivery(connection, 1)
 
     tx.put_orders([order(1), order(1, 1)])
@@ -359,5 +359,5 @@ def test_a_story_holds_every_sources_call_of_that_name(
     tx.put_orders([order(1), replace(other, source="hook", reference_id="r1")])
     deliver(tx, 1, 2)
     tx.archive(LATER_US, 1)
-    deliveries = queries.story(connection, "r1")["deliveries"]
+    deliveries = stories.story(connection, "r1")["deliveries"]
     assert sorted(one["source"] for one in deliveries) == ["aventa", "hook"]

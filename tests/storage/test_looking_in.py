@@ -7,7 +7,7 @@ import pytest
 from kept import NOW_US, NUMBER, Kept, kept, said
 
 from bridge.domain.deliveries import Kind
-from bridge.storage import queries, refusals, repairs
+from bridge.storage import queries, refusals, repairs, stories
 from bridge.storage.refusals import Refused
 
 
@@ -71,10 +71,10 @@ class TestRefusals:
 def test_an_outbound_call_is_known_by_the_call_that_it_was_counted_to(store: Kept) -> None:
     store.take(said("callback.requested"))
     store.take(said("outbound.answered", 'o"1', relatedReferenceId="r1"))
-    assert store.do(lambda db: queries.belongs_to(db, 'o"1')) == "r1"
-    assert store.do(lambda db: queries.belongs_to(db, "o")) is None
+    assert store.do(lambda db: stories.belongs_to(db, 'o"1')) == "r1"
+    assert store.do(lambda db: stories.belongs_to(db, "o")) is None
     store.run("UPDATE events SET payload = NULL")
-    assert store.do(lambda db: queries.belongs_to(db, 'o"1')) is None
+    assert store.do(lambda db: stories.belongs_to(db, 'o"1')) is None
 
 
 def test_people_are_known_by_any_of_their_values(store: Kept) -> None:

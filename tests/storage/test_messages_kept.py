@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, text
 
 from bridge.domain.deliveries import Draft, Kind, NewErrand, State, Tier
 from bridge.ports import Claim, Gate, Order, Quarrel, Settlement, Telling
-from bridge.storage import queries
+from bridge.storage import queries, stories
 from bridge.storage.engine import open_engine
 from bridge.storage.schema import prepare
 from bridge.storage.transaction import SqlTransaction
@@ -105,7 +105,7 @@ def test_a_message_is_given_up_when_its_time_is_over(
     assert (tx.expire(499, 9), tx.expire(500, 9), tx.expire(500, 9)) == (0, 1, 0)
     assert (state(connection), state(connection, "m2")) == ("given_up", "ready")
     assert tx.told(["w"]) == {}
-    (row,) = [one for one in queries.story(connection, "r1")["deliveries"] if one["id"] == 1]
+    (row,) = [one for one in stories.story(connection, "r1")["deliveries"] if one["id"] == 1]
     assert (row["state"], row["error"]) == ("given_up", "its time is over")
 
 
