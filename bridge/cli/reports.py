@@ -22,6 +22,7 @@ from bridge.cli.common import (
     shown,
 )
 from bridge.cli.pile import AfterOption, BeforeOption
+from bridge.domain.masking import mask_numbers
 from bridge.storage import feedback
 
 _TEXTS: Final = ("agent", "subject", "answer_subject", "answer_body", "feedback")
@@ -59,6 +60,8 @@ def list_(  # noqa: PLR0913, PLR0917 - one parameter an option
     which = feedback.Reported(route=route, queue=queue, after_us=after, before_us=before)
     with reading(read_settings(config, secrets_dir)) as connection:
         rows = feedback.reports(connection, which.condition(), limit)
+    for row in rows:
+        row["tags"] = [mask_numbers(tag) for tag in row["tags"]]
     if json:
         print_json([_brief(row) for row in rows])
         return
@@ -143,11 +146,12 @@ def show(
 
 
 def veil_report(row: dict[str, Any], veil: Veil) -> None:
-    """Hide in a report what was said and by whom."""
+    """Hide in a report what was said and by whom; a tag may quote it."""
     for name in _TEXTS:
         row[name] = veil.text(row[name]) if row[name] else row[name]
     for action in row["actions"]:
         action["origin"], action["note"] = veil.text(action["origin"]), veil.text(action["note"])
+    row["tags"] = [veil.words(tag) for tag in row["tags"]]
 
 
 def as_json(row: dict[str, Any]) -> dict[str, Any]:
