@@ -194,8 +194,8 @@ class Bridge:
         )
 
     def _show_breakers(self) -> None:
-        for channel in self._dispatcher.channels:
-            self._metrics.breaker(channel.upstream.label, channel.breaker.state)
+        channels = self._dispatcher.channels
+        self._metrics.breakers({one.upstream.label: one.breaker.state for one in channels})
 
     async def _serve(self) -> None:
         async with asyncio.TaskGroup() as group:

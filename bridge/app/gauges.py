@@ -29,11 +29,13 @@ class StoreGauges:
         self._reader = reader
         self._clock = clock
         self._next_s = 0.0
+        # A slow reading is not to be joined by another of the same.
+        self._reading = asyncio.Lock()
 
     @property
     def figures(self) -> StoreFigures:
         """The latest that are known."""
-        return self.collector.figures
+        return self.collector.figures or StoreFigures()
 
     async def refresh(self) -> None:
         """Read the figures again, unless they are fresh.
@@ -41,21 +43,27 @@ class StoreGauges:
         Raises:
             StoreError: the store can't be read.
         """
-        started_s = self._clock.monotonic()
-        if started_s >= self._next_s:
-            self._next_s = started_s + EVERY_S
-            self.collector.figures = await asyncio.to_thread(self._read)
-            took_s = self._clock.monotonic() - started_s
-            self._next_s = started_s + max(EVERY_S, took_s / SHARE)
+        async with self._reading:
+            started_s = self._clock.monotonic()
+            if started_s >= self._next_s:
+                self.collector.figures = await asyncio.to_thread(self._read)
+                took_s = self._clock.monotonic() - started_s
+                self._next_s = started_s + max(EVERY_S, took_s / SHARE)
         self.collector.now_us = self._clock.now_us()
 
     def _read(self) -> StoreFigures:
         with translated(), self._reader.connect() as connection:
-            found = queries.figures(connection)
+            # One view of the store for all that is counted, which else would not add up.
+            connection.exec_driver_sql("BEGIN")
+            try:
+                found = queries.figures(connection)
+            finally:
+                connection.exec_driver_sql("ROLLBACK")
         figures = StoreFigures(
             pending=found.pending,
             rows=found.rows,
             oldest_us=found.oldest_us,
+            due_us=found.due_us,
             dead_letters=found.dead_letters,
             quarantined=found.quarantined,
             calls_active=found.calls_active,

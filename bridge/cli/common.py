@@ -18,6 +18,7 @@ import typer
 from sqlalchemy import Connection, Engine
 
 from bridge.domain.errors import StoreError, StoreUnavailable
+from bridge.domain.facts import DOCUMENT_FIELDS
 from bridge.domain.masking import mask_number, mask_numbers
 from bridge.settings import Settings, SettingsError, load_settings
 from bridge.storage.engine import open_engine, open_reader
@@ -65,6 +66,15 @@ _PLAIN: Final = frozenset(
         *("content_type", "webhook_id", "callback_id"),
     )
 )
+
+# Of what was refused: what is shown of it, with numbers masked, since it tells which event it was.
+_SURE: Final = frozenset(("eventId", "eventType", "occurredAt", "referenceId"))
+# The names that an event's fields may have; others may be anything, also a caller's.
+FIELDS: Final = DOCUMENT_FIELDS | {
+    *("pagingNumber", "comment", "callReason", "appointmentTimestamp", "attachments"),
+    *("email", "facebook", "vk", "line", "voice", "custom", "label", "value", "data", "id"),
+    *("source", "type", "specversion", "datacontenttype", "name", "content", "content_type"),
+}
 
 # What the bridge itself puts together.
 _COMPOSED: Final = frozenset(("subject", "body", "html_body"))
@@ -296,6 +306,33 @@ class Veil:
                 if lower.endswith(one[:length]) and not lower[:-length][-1:].isalnum():
                     return text[:-length] + HIDDEN
         return text
+
+    def stranger(self, value: Any) -> Any:
+        """Return what was refused as far as it may be seen: its fields may hold anything.
+
+        Names that are no event's are hidden with what they name, and so is whatever stands where a
+        text should.
+        """
+        if self._is_off:
+            return value
+        if isinstance(value, list):
+            return [self.stranger(item) for item in value]
+        if not isinstance(value, dict):
+            return self.document(value)
+        return {
+            name if name in FIELDS else HIDDEN: self._hidden(item, name)
+            for name, item in value.items()
+        }
+
+    def _hidden(self, value: Any, name: str) -> Any:
+        """Hide a refused value; of an object or a list, only what is in it."""
+        if isinstance(value, dict | list):
+            return self.stranger(value)
+        if isinstance(value, str) and name in _NUMBERS:
+            return self.number(value)
+        if isinstance(value, str) and name in _SURE:
+            return mask_numbers(value)
+        return value if value is None or isinstance(value, bool) else self.text(str(value))
 
     def document(self, value: Any, key: str = "") -> Any:
         """Return an event's or a delivery's content as far as it may be seen."""

@@ -189,7 +189,7 @@ def _veiled(body: bytes) -> str:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
         return f"({len(body):,} bytes that are no JSON; --reveal shows them)"
-    veiled = Veil().document(document)
+    veiled = Veil().stranger(document)
     return orjson.dumps(veiled, option=orjson.OPT_INDENT_2).decode()
 
 

@@ -32,7 +32,7 @@ _TRIES: Final = {
     "retried": "failed, to be tried again",
     "in_doubt": "may have arrived or not",
     "dead": "refused for good",
-    "unauthorised": "refused, the token or workspace",
+    "paused": "refused, the token or workspace",
 }
 
 

@@ -81,7 +81,7 @@ def trace(
 
 def _veil(story: Story, veil: Veil) -> None:
     """Hide what is not to be seen: contents first, since they tell what others may quote."""
-    for row in (*story["events"], *story["deliveries"], *story["refused"]):
+    for row in (*story["events"], *story["deliveries"]):
         row["payload"] = veil.document(row["payload"])
     cards = [row for person in story["people"] for row in person["deliveries"]]
     for person in story["people"]:
@@ -97,7 +97,12 @@ def _veil(story: Story, veil: Veil) -> None:
         row["error"] = veil.words(row["error"])
         for one in row["tries"]:
             one["detail"] = veil.words(one["detail"])
-    for row in story["refused"]:
+    _veil_refused(story["refused"], veil)
+
+
+def _veil_refused(rows: Sequence[dict[str, Any]], veil: Veil) -> None:
+    for row in rows:
+        row["payload"] = veil.stranger(row["payload"])
         for issue in row["issues"]:
             issue["pointer"] = veil.words(issue["pointer"])
 

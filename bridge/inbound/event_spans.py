@@ -8,17 +8,21 @@ from bridge.ports import NO_SPAN, Span, Tracer
 from bridge.services.ingest import Arrival, Receipt
 
 _WHY: Final = {409: "conflict", 503: "unavailable"}
+# The spans of ten thousand events would stop everything for seconds, and drown the collector.
+TRACED_MAX: Final = 500
 _NOT_REFUSED: Final = frozenset({200, 202})
 
 
 @contextlib.contextmanager
 def begun(tracer: Tracer, parent: Span, count: int) -> Iterator[Sequence[Span]]:
-    """Begin the spans of a batch's events, and end them with the block."""
+    """Begin the spans of a batch's events, and end them with the block; of many, of the first."""
     if parent is NO_SPAN:
         yield [NO_SPAN] * count
         return
+    traced = min(count, TRACED_MAX)
     with contextlib.ExitStack() as stack:
-        yield [stack.enter_context(tracer.event(parent.traceparent)) for _ in range(count)]
+        spans = [stack.enter_context(tracer.event(parent.traceparent)) for _ in range(traced)]
+        yield [*spans, *[NO_SPAN] * (count - traced)]
 
 
 def kept(span: Span, arrival: Arrival, receipt: Receipt | Exception) -> None:

@@ -94,6 +94,8 @@ class EventsEndpoint:
                     response = await self._read_and_answer(request, span)
             except StoreUnavailable:
                 response = problem(503, "The event can't be kept now; send it again later.")
+            if response.status == 503:
+                self._meter.event("", "unavailable")
             span.answered(response.status)
         self._meter.ingested(self._clock.monotonic() - started_s, span.exemplar)
         return response

@@ -73,7 +73,7 @@ class StreamLog:
         self._lines.write(self._prefixes[level] + text + b"\n")
         lost = self._lines.take_lost()
         if lost:
-            self.warning("log lines lost", count=lost)
+            self._say("warning", "log lines lost", {"count": lost})
 
     def _now(self) -> str:
         second, rest = divmod(time.time_ns(), 1_000_000_000)

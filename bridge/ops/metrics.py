@@ -185,6 +185,7 @@ class BridgeMetrics:
             self._calls.labels(outcome)
         for event_type in EventType:
             self._events(event_type.value, "accepted")
+        self._events("unknown", "unavailable")
         for result in Promptness:
             self._promptness.labels(result.value)
         self._breaker.labels(_CENTION).set(0)
@@ -243,6 +244,12 @@ class BridgeMetrics:
     def lookup(self, outcome: str) -> None:
         """Count what came of looking a delivery up: found, absent or held."""
         self._lookups.labels(outcome).inc()
+
+    def breakers(self, states: Mapping[str, int]) -> None:
+        """Show the circuit breakers of the upstreams that there are, and of no others."""
+        self._breaker.clear()
+        for upstream, state in states.items():
+            self.breaker(upstream, state)
 
     def breaker(self, upstream: str, state: int) -> None:
         """Show a circuit breaker: 0 closed, 1 half-open, 2 open."""

@@ -19,14 +19,16 @@ _LANE_STATES: Final = tuple(
 class StoreFigures(Struct, frozen=True, kw_only=True):
     """What the store holds just now.
 
-    `pending` is by kind, `rows` by state; `pauses` and `refusals` are gates (route and kind), the
-    latter those that the upstream's refusal has shut. Sizes are in bytes; `disk_free` and
+    `pending` is by kind, `rows` by state; `due_us` is by route when the first of what is ready was,
+    or will be, due (microseconds since 1970). `pauses` and `refusals` are gates (route and kind),
+    the latter those that the upstream's refusal has shut. Sizes are in bytes; `disk_free` and
     `disk_size` are those of the file system that the store is on.
     """
 
     pending: Mapping[str, int] = {}
     rows: Mapping[str, int] = {}
     oldest_us: int | None = None
+    due_us: Mapping[str, int] = {}
     dead_letters: int = 0
     quarantined: int = 0
     calls_active: int = 0
@@ -44,12 +46,14 @@ class StoreCollector(Collector):
 
     def __init__(self, now_us: int = 0) -> None:
         """Begin with nothing known."""
-        self.figures = StoreFigures()
+        self.figures: StoreFigures | None = None
         self.now_us = now_us
 
     def collect(self) -> Iterator[Metric]:
-        """Yield every gauge."""
+        """Yield every gauge; none before anything is known, since a zero would be a lie."""
         figures = self.figures
+        if figures is None:
+            return
         yield _by(
             "bridge_outbox_pending",
             "Deliveries that are to leave.",
@@ -70,10 +74,17 @@ class StoreCollector(Collector):
             figures.refusals,
         )
         yield _by("bridge_store_bytes", "Size of the store's files.", "file", figures.sizes)
-        yield from self._single()
+        overdue = GaugeMetricFamily(
+            "bridge_outbox_overdue_seconds",
+            "For how long the first of what may leave has been due.",
+            labels=["route"],
+        )
+        for route, due_us in figures.due_us.items():
+            overdue.add_metric([route], max(0.0, (self.now_us - due_us) / 1e6))
+        yield overdue
+        yield from self._single(figures)
 
-    def _single(self) -> Iterator[Metric]:
-        figures = self.figures
+    def _single(self, figures: StoreFigures) -> Iterator[Metric]:
         oldest_s = 0.0
         if figures.oldest_us is not None:
             oldest_s = max(0.0, (self.now_us - figures.oldest_us) / 1e6)

@@ -79,7 +79,8 @@ class Parcel(Struct, frozen=True, gc=False, kw_only=True):
     `payload` is a `Card` for a contact card. `person` is its contact's id, else empty. `scope` is
     the workspace that it goes to or was tried at last, empty where it was never tried; `floor_id`
     is the highest id that an errand was known to have there before. `trace` is the span that it is
-    a part of: of the event that caused it, or of the attempt once that has begun.
+    a part of: of the event that caused it, or of the attempt once that has begun. `is_later`: it
+    was to wait for its time, as what is tried again is, or a person has sent it again.
     """
 
     id: int
@@ -97,6 +98,7 @@ class Parcel(Struct, frozen=True, gc=False, kw_only=True):
     scope: str = ""
     floor_id: int = 0
     is_probe: bool = False
+    is_later: bool = False
     trace: str | None = None
 
     @property

@@ -55,6 +55,7 @@ class Channel:
     turns: int = 0
     in_flight: int = 0
     cards_in_flight: int = 0
+    since_s: float = -math.inf
     troubled_s: float = -math.inf
     misses: dict[str, int] = field(default_factory=dict)
     own_misses: dict[int, int] = field(default_factory=dict)
@@ -107,9 +108,12 @@ class Channel:
         if count:
             self.breaker.sent()
 
-    def answered(self, reply: Reply, now_s: float, chance: float) -> None:
-        """Learn from an answer, or from the want of one, how the upstream is."""
-        if is_failing(reply) or self.breaker.state is not BreakerState.CLOSED:
+    def answered(self, reply: Reply, now_s: float, chance: float, *, is_read: bool = False) -> None:
+        """Learn from an answer, or from the want of one, how the upstream is.
+
+        One that fails to be read holds no delivery up, unless the breaker opens for it.
+        """
+        if (is_failing(reply) and not is_read) or self.breaker.state is not BreakerState.CLOSED:
             self.troubled_s = max(self.troubled_s, now_s)
         if is_failing(reply):
             self.breaker.failed(now_s, chance)
@@ -121,11 +125,16 @@ class Channel:
             self.pace.pause(now_s, pause_s)
             self.troubled_s = max(self.troubled_s, now_s + pause_s)
 
-    def promptness(self, age_s: float, now_s: float) -> Promptness:
-        """Say whether something is delivered in time that was asked for so many seconds ago."""
+    def promptness(self, age_s: float, now_s: float, *, was_tried: bool = False) -> Promptness:
+        """Say whether something is delivered in time that was asked for so many seconds ago.
+
+        What was tried before this channel was made has failed then, and nobody remembers why.
+        """
         if age_s <= PROMPT_S:
             return Promptness.PROMPT
-        return Promptness.EXCUSED if self.troubled_s >= now_s - age_s else Promptness.LATE
+        asked_s = now_s - age_s
+        is_excused = self.troubled_s >= asked_s or (was_tried and self.since_s >= asked_s)
+        return Promptness.EXCUSED if is_excused else Promptness.LATE
 
     def count_misses(self, route: str, delivery_id: int, reply: Reply) -> tuple[int, int]:
         """Return how many 404 a route, and the delivery itself, have had with this answer.

@@ -77,13 +77,17 @@ class Courier:
         """Measure how long a parcel took that is delivered; of no channel, its upstream is gone."""
         age_s = (self._clock.now_us() - parcel.accepted_us) / 1e6
         self._meter.delivered(parcel.kind, age_s, exemplar)
-        if parcel.kind is Kind.NEW_ERRAND and channel is not None:
-            self._meter.prompt(channel.promptness(age_s, self._clock.monotonic()))
+        # What a person sends again was late long before, and was told of as a dead letter.
+        is_resent = parcel.is_later and parcel.attempts == 1
+        if parcel.kind is Kind.NEW_ERRAND and channel is not None and not is_resent:
+            now_s, was_tried = self._clock.monotonic(), parcel.attempts > 1
+            self._meter.prompt(channel.promptness(age_s, now_s, was_tried=was_tried))
 
-    def learn(self, channel: Channel, reply: Reply) -> None:
+    def learn(self, channel: Channel, reply: Reply, *, is_read: bool = False) -> None:
         """Learn from an answer how an upstream is, and say where that is news."""
         before = channel.breaker.state
-        channel.answered(reply, self._clock.monotonic(), self._entropy.random())
+        now_s, chance = self._clock.monotonic(), self._entropy.random()
+        channel.answered(reply, now_s, chance, is_read=is_read)
         after = channel.breaker.state
         if after is not before:
             label = channel.upstream.label

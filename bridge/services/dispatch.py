@@ -105,7 +105,7 @@ class Dispatcher:
         for upstream in upstreams:
             channel = self._channels.get(upstream.scope)
             if channel is None:
-                channel = Channel(upstream, Pace(upstream.per_minute, now_s))
+                channel = Channel(upstream, Pace(upstream.per_minute, now_s), since_s=now_s)
             channel.take_settings(upstream, now_s)
             channels[upstream.scope] = channel
         for scope, channel in self._channels.items():
@@ -172,7 +172,7 @@ class Dispatcher:
         """Say what came of a reading request that had leave."""
         self._meter.read(what, reply)
         if scope in self._channels:
-            self._courier.learn(self._channels[scope], reply)
+            self._courier.learn(self._channels[scope], reply, is_read=True)
         self._wake.set()
 
     def settled(self, settled: Iterable[Settled]) -> None:

@@ -208,7 +208,13 @@ def _parcels(
         is_same = row.scope in {None, claim.scope} and row.floor_id is not None
         floor_id = row.floor_id if is_same else claim.floor_id
         parcels.append(
-            replace(parcel, attempts=row.attempts + 1, scope=claim.scope, floor_id=floor_id)
+            replace(
+                parcel,
+                attempts=row.attempts + 1,
+                scope=claim.scope,
+                floor_id=floor_id,
+                is_later=claim.tier is Tier.LATER,
+            )
         )
     return parcels, broken
 

@@ -37,6 +37,7 @@ class Figures:
     pending: Mapping[str, int]
     rows: Mapping[str, int]
     oldest_us: int | None
+    due_us: Mapping[str, int]
     dead_letters: int
     quarantined: int
     calls_active: int
@@ -59,7 +60,7 @@ def figures(connection: Connection) -> Figures:
     for kind, count, accepted_us in connection.execute(query):
         pending[kind] = count
         oldest.append(accepted_us)
-    rows = _rows_by_state(connection, sum(pending.values()))
+    rows, due_us = _rows_by_state(connection, sum(pending.values()))
     shut = connection.execute(
         select(
             tables.pauses.c.route, tables.pauses.c.kind, func.max(tables.pauses.c.token_mark)
@@ -68,6 +69,7 @@ def figures(connection: Connection) -> Figures:
     return Figures(
         pending=pending,
         oldest_us=min(oldest, default=None),
+        due_us=due_us,
         rows=rows,
         dead_letters=sum(rows[state] for state in WAITING_FOR_A_PERSON),
         quarantined=connection.execute(
@@ -87,20 +89,29 @@ def figures(connection: Connection) -> Figures:
     )
 
 
-def _rows_by_state(connection: Connection, pending: int) -> Mapping[str, int]:
-    """Count what is not over by its state, each from an index: a backlog may be large."""
+def _rows_by_state(
+    connection: Connection, pending: int
+) -> tuple[Mapping[str, int], Mapping[str, int]]:
+    """Count what is not over by its state, each from an index: a backlog may be large.
+
+    Returns also, by route, since when the first of what is ready is due.
+    """
     outbox = tables.outbox.c
+    due_us: dict[str, int] = {}
     rows: Counter[str] = Counter()
     for some in (tables.IS_UNCLEAR, tables.IS_STOPPED):
         query = select(outbox.state, func.count()).where(some).group_by(outbox.state)
         for state, count in connection.execute(query):
             rows[state] = count
     unclear = rows[State.SENDING] + rows[State.DOUBTFUL]
-    for some in (tables.IS_FIRST, tables.IS_LATER):
-        query = select(func.count()).select_from(tables.outbox).where(some)
-        rows[State.READY] += connection.execute(query).scalar_one()
-    rows[State.BLOCKED] = pending - unclear - rows[State.READY]
-    return rows
+    # A first attempt is due once it is accepted.
+    for some, due in ((tables.IS_FIRST, outbox.accepted_us), (tables.IS_LATER, outbox.due_us)):
+        ready = select(outbox.route, func.count(), func.min(due)).where(some).group_by(outbox.route)
+        for route, count, first_us in connection.execute(ready):
+            rows[State.READY] += count
+            due_us[route] = min(first_us, due_us.get(route, first_us))
+    rows[State.BLOCKED] = max(0, pending - unclear - rows[State.READY])
+    return rows, due_us
 
 
 def delivery(connection: Connection, delivery_id: int) -> dict[str, Any] | None:

@@ -64,6 +64,9 @@ def test_an_edit_that_is_none_is_not_repeated(site: Site, tmp_path: Path, text: 
         json.dumps({"eventId": "e1", "referenceId": "r1", **PERSON}).encode(),
         b'{"callerName": "Kanarina", "+46704447771": }',
         b"kanarina \xff +46704447771",
+        b'{"outcome": "Kanarina ringde +46704447771", "agentId": ["Kanarina"], "+46704447771": 1}',
+        b'{"queueName": {"Kanarina": [7]}, "queueNumber": "+46704447771", "deviceId": "kanari"}',
+        b'{"eventId": "+46704447771", "data": {"referenceId": {"Kanarina": "Kanarina"}}}',
         b'[["Kanarina"], {"data": {"contact": {"email": ["kanarina@example.com"]}}}]',
     ],
 )

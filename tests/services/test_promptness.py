@@ -51,6 +51,18 @@ def test_what_waited_for_the_breaker_to_close_is_excused(channel: Channel) -> No
     assert channel.promptness(5.0, 66.0) is Promptness.LATE
 
 
+def test_what_fails_to_be_read_excuses_nothing(channel: Channel) -> None:
+    channel.answered(FAILING, 90.0, 0.5, is_read=True)
+    assert channel.promptness(20.0, 100.0) is Promptness.LATE
+
+
+def test_what_was_tried_before_the_start_is_excused(channel: Channel) -> None:
+    channel.since_s = 95.0
+    assert channel.promptness(20.0, 100.0, was_tried=True) is Promptness.EXCUSED
+    assert channel.promptness(20.0, 100.0) is Promptness.LATE
+    assert channel.promptness(4.0, 100.0, was_tried=True) is Promptness.LATE
+
+
 @pytest.mark.parametrize("status", [401, 404, 422])
 def test_a_refusal_is_no_trouble_of_the_upstream(channel: Channel, status: int) -> None:
     channel.answered(Reply(status=status), 90.0, 0.5)

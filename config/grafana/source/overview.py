@@ -21,6 +21,7 @@ def overview() -> dashboard.Dashboard:
         "Aventa bridge: overview",
         "Calls from Aventa, errands to Cention, and whatever keeps one from becoming the other.",
         *_now(),
+        *_standing(),
         row("Calls and errands"),
         *_flow(),
         row("What waits"),
@@ -84,6 +85,11 @@ def _now() -> list[object]:
             about="Events that were refused and kept: `aventa-bridge quarantine list`.",
             steps={1: "orange"},
         ),
+    ]
+
+
+def _standing() -> list[object]:
+    return [
         number(
             "Cention",
             'max(bridge_breaker_state{@,upstream!="onward"})',
@@ -200,8 +206,10 @@ def _backlog() -> list[object]:
         ),
         lines(
             "Age of the oldest",
-            ("max(bridge_outbox_oldest_seconds{@})", "oldest"),
-            about="Past five minutes somebody is told, unless Cention is away.",
+            ("max(bridge_outbox_oldest_seconds{@})", "since it was accepted"),
+            ("max(bridge_outbox_overdue_seconds{@})", "since it was due"),
+            about="Five minutes past due, somebody is told, unless Cention is away. What failed is"
+            " due again when its time comes.",
             unit="s",
             steps={300: "red"},
         ),
@@ -216,11 +224,11 @@ def _backlog() -> list[object]:
             (
                 (
                     "sum by (outcome) (rate(bridge_events_total"
-                    '{@,outcome=~"rejected|duplicate"}[rate]))'
+                    '{@,outcome=~"rejected|duplicate|unavailable"}[rate]))'
                 ),
                 "{{outcome}}",
             ),
-            about="Events that were not valid, and those that had come before.",
+            about="Events that were not valid or had come before, and requests that met 503.",
             unit="eps",
         ),
     ]
@@ -231,7 +239,10 @@ def _upstream() -> list[object]:
         lines(
             "Answers by status",
             (
-                "sum by (status) (rate(bridge_upstream_responses_total{@}[rate]))",
+                (
+                    "sum by (status) (rate(bridge_upstream_responses_total"
+                    '{@,upstream="cention"}[rate]))'
+                ),
                 "{{status}}",
             ),
             about="What Cention answers; `lost` and `not_connected` are no answer at all.",
