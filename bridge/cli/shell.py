@@ -6,6 +6,7 @@ import typer
 
 from bridge import __version__
 from bridge.cli import contacts, dead_letters, quarantine, reports, routes
+from bridge.cli.backups import backup, restore
 from bridge.cli.check import check
 from bridge.cli.demo import demo
 from bridge.cli.run import parser
@@ -51,6 +52,8 @@ app.command()(check)
 app.command()(sandbox)
 app.command()(simulate)
 app.command()(trace)
+app.command()(backup)
+app.command()(restore)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(contacts.app, name="contacts")
