@@ -110,15 +110,15 @@ def restore(
 
     What the bridge did after the backup was made, it does not know any more:
 
-    - What waited in the backup is sent again at the next start, though most of it has arrived
-      since. ERRANDS AND WHATSAPP MESSAGES MAY DOUBLE, whatever delivery.in_doubt says, for none of
-      this is in doubt as far as the bridge can tell. With --hold they wait for a person instead:
-      `dead-letters list` shows them, `dead-letters drop --arrived` counts one as delivered, and
-      `dead-letters replay` sends it. Ends, contact cards and answers leave all the same; sent
-      twice, they do no more than once.
+    What waited in the backup is sent again at the next start, though most of it has arrived since.
+    ERRANDS AND WHATSAPP MESSAGES MAY DOUBLE, whatever delivery.in_doubt says, for none of this is
+    in doubt as far as the bridge can tell. With --hold they wait for a person instead:
+    `dead-letters list` shows them, `dead-letters drop --arrived` counts one as delivered, and
+    `dead-letters replay` sends it. Ends, contact cards and answers leave all the same; sent twice,
+    they do no more than once.
 
-    - Events that came after the backup are gone from the store. What had left by then is in
-      Cention, what had not is lost, unless the phone system posts it again, as a new event.
+    Events that came after the backup are gone from the store. What had left by then is in Cention,
+    what had not is lost, unless the phone system posts it again, as a new event.
 
     Exit codes: 0 done, 1 failed or not wanted, 2 wrong usage or settings.
 

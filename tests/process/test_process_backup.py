@@ -1,8 +1,6 @@
 """A backup of a busy bridge, and the bridge that goes on from it."""
 
 import json
-import subprocess
-import sys
 import threading
 from contextlib import closing
 from pathlib import Path
@@ -10,29 +8,11 @@ from typing import Any
 
 import pytest
 from process_client import AGENT, event
-from process_daemon import Daemon, NewSite, bare_environment
+from process_daemon import Daemon, NewSite
+from process_shell import command, told
 from process_upstream import DEADLINE_S, NEW
 
 pytestmark = pytest.mark.process
-
-
-def command(daemon: Daemon, *arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-m", "bridge", *map(str, arguments)],
-        env=bare_environment(daemon.settings),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_S,
-        check=False,
-    )
-
-
-def told(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
-    assert (done.returncode, done.stderr) == (0, "")
-    document = json.loads(done.stdout)
-    assert isinstance(document, dict)
-    return document
 
 
 def moved(daemon: Daemon, folder: Path) -> Daemon:
