@@ -39,6 +39,8 @@ _MANIFEST_BYTES_MAX: Final = 64 * 2**10
 # What every schema of the bridge's has.
 _TABLES: Final = frozenset(("alembic_version", "meta", "events", "calls", "outbox", "people"))
 _LOGS: Final = ("-wal", "-shm")
+# How long a command beside this one may take to end.
+BUSY_S: Final = 5.0
 
 
 class Contents(Struct, frozen=True, gc=False, kw_only=True):
@@ -257,10 +259,11 @@ def _marks(values: list[Kind] | list[State]) -> str:
 def put_in_place(backup: Unpacked, store: Path, suffix: str) -> Path | None:
     """Let a backup be the store; return where the one that it replaces is kept, if there was one.
 
-    Whenever this is cut short, there is a whole store in its place: the old one or the new one.
+    Whenever this is cut short, there is a whole store in its place: the old one, unless that was
+    damaged before, or the new one.
 
     Raises:
-        BackupFailed: the folder can't be written.
+        BackupFailed: the folder can't be written, or another command is at work on the store.
     """
     aside = store.with_name(f"{store.name}{suffix}") if store.exists() else None
     try:
@@ -273,8 +276,7 @@ def put_in_place(backup: Unpacked, store: Path, suffix: str) -> Path | None:
             # A second name first, then the new one over the first: never neither of them.
             os.link(store, aside)
         for end in _LOGS:
-            # Only a store that couldn't be settled still has a log; it would be read as the
-            # new one's.
+            # Only a damaged store still has one; it would be read as the new one's.
             log = Path(f"{store}{end}")
             if log.exists() and aside is not None:
                 log.replace(f"{aside}{end}")
@@ -288,12 +290,19 @@ def put_in_place(backup: Unpacked, store: Path, suffix: str) -> Path | None:
 
 
 def _settle(store: Path) -> None:
-    """Bring a store's log into its file, where the store is well enough for that."""
-    with (
-        contextlib.suppress(sqlite3.Error),
-        contextlib.closing(sqlite3.connect(store, isolation_level=None)) as connection,
-    ):
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    """Bring a store's log into its file, so that one name is all of it.
+
+    Raises:
+        BackupFailed: somebody has it open, or there is no room.
+    """
+    try:
+        with contextlib.closing(sqlite3.connect(store, timeout=BUSY_S)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.Error as error:
+        raise BackupFailed(f"{store}: can't be put aside ({error})") from error
+    log = Path(f"{store}-wal")
+    if log.exists() and log.stat().st_size:
+        raise BackupFailed(f"{store}: another command is at work on it; wait for its end")
 
 
 def _add_files(backup: Unpacked, store: Path) -> None:

@@ -1,3 +1,5 @@
+import errno
+import os
 import shutil
 import sqlite3
 import stat
@@ -27,6 +29,7 @@ from bridge.domain.errors import BackupFailed
 from bridge.storage import restoring
 from bridge.storage.backups import DATABASE, MANIFEST
 from bridge.storage.engine import open_engine
+from bridge.storage.files import beside
 from bridge.storage.restoring import Contents
 from bridge.storage.schema import KNOWN_SCHEMAS, current_schema, prepare
 
@@ -88,6 +91,45 @@ class TestRestore:
         assert dump(store) == expected
         assert aside is not None
         assert Path(f"{aside}-wal").read_bytes() == b"the old one's"
+
+    def test_a_store_that_another_command_reads_is_not_replaced(
+        self, store: Path, backup: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(restoring, "BUSY_S", 0.1)
+        engine = open_engine(url_of(store))
+        with closing(sqlite3.connect(store, isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM events").fetchone()
+            with engine.begin() as writer:
+                writer.exec_driver_sql("DELETE FROM events")
+            with pytest.raises(BackupFailed, match="another command is at work on it"):
+                put_back(backup, store)
+        engine.dispose()
+        contents = restoring.contents_of(store)
+        assert contents is not None
+        assert contents.events == 0
+
+    def test_one_that_is_cut_short_leaves_the_old_store(
+        self, store: Path, backup: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        before, replace = dump(store), Path.replace
+
+        def fail(self: Path, target: Path) -> Path:
+            if target == store:
+                raise OSError(errno.EIO, "Input/output error")
+            return replace(self, target)
+
+        monkeypatch.setattr(Path, "replace", fail)
+        with pytest.raises(BackupFailed, match=r"can't be replaced \(Input/output error\)"):
+            put_back(backup, store)
+        assert dump(store) == before
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+    def test_root_gives_it_to_whom_its_folder_belongs(self, fresh: Path, backup: Path) -> None:
+        os.chown(fresh.parent, 4711, 4712)
+        put_back(backup, fresh)
+        made = [fresh, beside(fresh), *beside(fresh).glob("*"), *beside(fresh).glob("*/*")]
+        assert {(one.stat().st_uid, one.stat().st_gid) for one in made} == {(4711, 4712)}
 
     def test_a_log_without_a_store_is_taken_away(self, fresh: Path, backup: Path) -> None:
         Path(f"{fresh}-wal").write_bytes(b"nobody's")
