@@ -6,8 +6,10 @@ import typer
 
 from bridge import __version__
 from bridge.cli import contacts, dead_letters, quarantine, reports, routes
+from bridge.cli.backups import backup, restore
 from bridge.cli.check import check
 from bridge.cli.demo import demo
+from bridge.cli.doctor import doctor
 from bridge.cli.run import parser
 from bridge.cli.sandbox import sandbox
 from bridge.cli.simulate import simulate
@@ -51,6 +53,9 @@ app.command()(check)
 app.command()(sandbox)
 app.command()(simulate)
 app.command()(trace)
+app.command()(backup)
+app.command()(restore)
+app.command()(doctor)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(contacts.app, name="contacts")

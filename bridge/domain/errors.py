@@ -7,6 +7,7 @@
       - `StoreBroken`: nor later by this process, which has to end and be started again
     - `StoreUnusable`: the store can't keep the promise (wrong mode, path or engine, damage)
       - `StoreTooNew`: a newer release has migrated this store
+    - `BackupFailed`: a backup can't be made, or a file is none that can be restored
   - `InvalidRule`: a rule can't be used as it is written
     - `InvalidTemplate`: one of its texts can't be rendered
     - `InvalidExpression`: its condition can't be evaluated
@@ -76,3 +77,7 @@ class StoreUnusable(StoreError):  # noqa: N818 - as above
 
 class StoreTooNew(StoreUnusable):
     """The store was migrated by a newer release than this one."""
+
+
+class BackupFailed(StoreError):  # noqa: N818 - as above
+    """A backup can't be made or put in place; what was there before is as it was."""

@@ -22,7 +22,11 @@ _MAKING: Final = "making-"
 
 def folder_of(engine: Engine) -> Path:
     """Return where the files of a store are: beside it, under its name."""
-    store = Path(engine.url.database or "").absolute()
+    return beside(Path(engine.url.database or "").absolute())
+
+
+def beside(store: Path) -> Path:
+    """Return where the files of a store are, by its database file."""
     return store.with_name(f"{store.name}{SUFFIX}")
 
 
@@ -59,10 +63,10 @@ class AnswerFiles:
             # written.
             if folder not in self._written or not folder.exists():
                 folder.mkdir(mode=0o700, exist_ok=True)
-                _sync(folder.parent)
+                sync_folder(folder.parent)
                 self._written.add(folder)
         if place.exists() and place.stat().st_size == len(content):
-            _sync(place.parent)  # as with folders
+            sync_folder(place.parent)  # as with folders
             return digest
         # Under another name until it is whole: whoever finds one by its digest finds all of it.
         handle, name = tempfile.mkstemp(prefix=_MAKING, dir=place.parent)
@@ -75,7 +79,7 @@ class AnswerFiles:
         except OSError:
             Path(name).unlink(missing_ok=True)
             raise
-        _sync(place.parent)
+        sync_folder(place.parent)
         return digest
 
     async def drop(self, digests: Collection[str]) -> list[str]:
@@ -109,8 +113,12 @@ class AnswerFiles:
         return found
 
 
-def _sync(folder: Path) -> None:
-    """Have a folder's entries written: a new name is on disk only then."""
+def sync_folder(folder: Path) -> None:
+    """Have a folder's entries written: a new name is on disk only then.
+
+    Raises:
+        OSError: the disk fails.
+    """
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

@@ -1,0 +1,151 @@
+"""All that `doctor` looks at: each check by itself and within a limit, whatever breaks."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bridge.app import judging, measuring, probing, wiring
+from bridge.app.measured import AnswerFacts, Finding, Verdict
+from bridge.domain.jwt import read_claims
+from bridge.domain.routes import is_outlet
+from bridge.settings import Settings
+from bridge.storage.engine import path_of
+
+# Longer than what has a limit of its own may take.
+CHECK_S_MAX: Final = 20.0
+# Each is a request beside the bridge's own pace, which leaves room for some fifty a minute.
+ASKED_MAX: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Something to look at; `look` may take its time, and may fail."""
+
+    name: str
+    look: Callable[[], Sequence[Finding]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the settings came from."""
+
+    config: Path | None
+    secrets_dir: Path | None
+    environ: Mapping[str, str]
+
+
+def examine(settings: Settings, sources: Sources, limit_s: float = CHECK_S_MAX) -> list[Finding]:
+    """Look at everything at once, and return what was found, in the order of the list."""
+    return run_all(list(_checks(settings, sources)), limit_s)
+
+
+def run_all(checks: Sequence[Check], limit_s: float) -> list[Finding]:
+    """Run checks beside each other; one that breaks, or isn't done in time, says so itself."""
+    found: list[list[Finding]] = [[] for _ in checks]
+
+    def run(place: int, check: Check) -> None:
+        try:
+            found[place] = list(check.look())
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
+            # Its words may quote what it was about; the system's own don't.
+            words = error.strerror if isinstance(error, OSError) else None
+            found[place] = [judging.broke(check.name, words or type(error).__name__)]
+
+    # Threads that end with the process: a disk or a name server may never answer.
+    threads = [
+        threading.Thread(target=run, args=(place, check), daemon=True)
+        for place, check in enumerate(checks)
+    ]
+    for thread in threads:
+        thread.start()
+    end_s = time.monotonic() + limit_s
+    for place, (check, thread) in enumerate(zip(checks, threads, strict=True)):
+        thread.join(max(0.0, end_s - time.monotonic()))
+        if thread.is_alive():
+            found[place] = [judging.broke(check.name, f"not done within {limit_s:.0f} s")]
+    return [one for findings in found for one in findings]
+
+
+def _checks(settings: Settings, sources: Sources) -> Iterator[Check]:
+    url = settings.store.url
+
+    def secrets() -> list[Finding]:
+        files = measuring.secret_files(
+            settings, sources.config, sources.secrets_dir, sources.environ
+        )
+        return judging.judge_secrets(files)
+
+    def last_event() -> list[Finding]:
+        return [judging.judge_last_event(measuring.newest_event(url), time.time())]
+
+    def limits() -> list[Finding]:
+        pid = measuring.daemon_pid(path_of(url).absolute())
+        return judging.judge_limits(measuring.limits(pid))
+
+    yield Check("settings", lambda: judging.judge_notices(settings.notices()))
+    yield Check("delivery.in_doubt", lambda: [judging.judge_in_doubt(settings.in_doubt_policy)])
+    yield Check("secrets", secrets)
+    yield Check("store", lambda: judging.judge_store(measuring.store(url)))
+    yield Check("last event", last_event)
+    yield Check("limits", limits)
+    yield Check("systemd unit", lambda: [judging.judge_unit(measuring.unit())])
+    yield from _network(settings)
+
+
+def _network(settings: Settings) -> Iterator[Check]:
+    def way(name: str, url: str) -> list[Finding]:
+        return judging.judge_endpoint(name, probing.endpoint(url), time.time())
+
+    base_url, forward_url = settings.cention.base_url, settings.callbacks.forward_url
+    yield Check("Cention", lambda: way("Cention", base_url))
+    yield Check("tokens", lambda: _tokens(settings))
+    yield Check("Cention answers", lambda: _answers(settings))
+    if forward_url:
+        yield Check("callbacks.forward_url", lambda: way("callbacks.forward_url", forward_url))
+
+
+def _tokens(settings: Settings) -> list[Finding]:
+    by_token: dict[str, list[str]] = {}
+    for route, token in settings.tokens().items():
+        by_token.setdefault(token, []).append(route)
+    now = time.time()
+    return [
+        judging.judge_token(sorted(routes), read_claims(token), now)
+        for token, routes in by_token.items()
+    ]
+
+
+def _answers(settings: Settings) -> list[Finding]:
+    """Ask each workspace once with each token that is used there."""
+    reading = wiring.reading_options(settings).tokens
+    needs_lists = settings.reports.enabled or settings.in_doubt_policy == "reconcile"
+    tokens = settings.tokens()
+    wanted: dict[tuple[str, str], str] = {}
+    for route in settings.route_table().all():
+        token = tokens.get(route.name, "")
+        name = route.name if is_outlet(route.name) else f"route {route.name}"
+        wanted.setdefault((route.scope, token), f"Cention, {name},")
+    for scope, token in reading.items():
+        wanted.setdefault((scope, token), "Cention, reports.token,")
+    asked = list(wanted.items())[:ASKED_MAX]
+
+    def ask(one: tuple[tuple[str, str], str]) -> AnswerFacts:
+        (scope, token), name = one
+        is_reader = needs_lists and reading.get(scope) == token
+        return probing.ask(name, scope, token, needs_lists=is_reader)
+
+    # Beside each other: one that doesn't answer is not to use up the time of all.
+    with ThreadPoolExecutor(ASKED_MAX) as pool:
+        facts = list(pool.map(ask, asked))
+    return [judging.judge_clock(facts), *map(judging.judge_answer, facts), *_left_out(len(wanted))]
+
+
+def _left_out(count: int) -> list[Finding]:
+    if count <= ASKED_MAX:
+        return []
+    detail = f"{count - ASKED_MAX} further tokens were not tried, to stay within the pace"
+    return [Finding("Cention answers", Verdict.NOTE, detail)]
