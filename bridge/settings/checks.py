@@ -13,7 +13,8 @@ from bridge.settings.sections import RouteSettings, Section
 
 # What the extra `otel` brings.
 _TRACING_NEEDS: Final = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
-_UPSTREAM_KEYS: Final = ("base_url", "workspace", "token")
+# Those of [cention] that a start wants.
+UPSTREAM_KEYS: Final = ("base_url", "workspace", "token")
 
 
 def find_mistakes(
@@ -49,7 +50,7 @@ def find_mistakes(
 
 
 def _check_upstream(settings: Settings, findings: Findings) -> None:
-    for key in _UPSTREAM_KEYS:
+    for key in UPSTREAM_KEYS:
         if not getattr(settings.cention, key):
             path = ("cention", key)
             where = f"set it in the file or as {variable(path)}"
