@@ -5,7 +5,7 @@ CALLS ?=
 # A file's tests stay together: they share what is slow to set up.
 IN_PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 .DEFAULT_GOAL := help
-.PHONY: help demo soak run test coverage bench watch dashboards simulate identity mutants powercut lint format lock clean
+.PHONY: help demo soak run test coverage bench watch dashboards docs simulate identity mutants powercut lint format lock clean
 
 help:  ## show what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,11 @@ watch: .venv/.dev  ## a busy bridge watched by a real Prometheus: every panel an
 
 dashboards: .venv/.dev  ## Grafana's dashboards, anew from config/grafana/source
 	@$(BIN)/python config/grafana/source/build.py
+
+docs: .venv/.dev  ## what is made from the code: docs/configuration.md, the manual page, completions
+	@$(BIN)/python tools/configuration.py
+	@$(BIN)/python tools/manual.py
+	@$(BIN)/python tools/completions.py
 
 simulate: .venv/.dev  ## days of calls on a virtual clock, faults and crashes by seed (SEEDS=2000)
 	@$(BIN)/python tests/simulation/simulate.py --seeds $(or $(SEEDS),2000) --jobs 2
