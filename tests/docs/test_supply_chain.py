@@ -9,6 +9,7 @@ import sys
 import zipfile
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -75,30 +76,52 @@ def test_the_wheel_is_the_same_bytes_when_it_is_built_again(tmp_path: Path) -> N
     assert not [name for name in names if not name.startswith(("bridge/", "aventa_bridge-"))]
 
 
-def audited(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
-    """Run the audit with a stand-in for pip-audit."""
+def audited(folder: Path, *packages: dict[str, Any] | str) -> subprocess.CompletedProcess[str]:
+    """Run the audit with a stand-in for pip-audit, which prints this about packages, or a text."""
+    answer = folder / "answer"
     tool = folder / "pip-audit"
-    tool.write_text(f"#!/bin/sh\n{script}\n")
+    if packages and isinstance(packages[0], str):
+        answer.write_text(packages[0])
+        tool.write_text(f"#!/bin/sh\ncat {answer} >&2; exit 1\n")
+    else:
+        answer.write_text(json.dumps({"dependencies": packages, "fixes": []}))
+        tool.write_text(f"#!/bin/sh\ncat {answer}\n")
     tool.chmod(0o755)
     return run(AUDIT, tool, "requirements/run.txt")
 
 
+WELL = {"name": "yarl", "version": "1.25.1", "vulns": []}
+WEAK = {
+    "name": "jinja2",
+    "version": "2.10",
+    "vulns": [{"id": "PYSEC-0000-1", "fix_versions": ["2.10.1"]}],
+}
+UNKNOWN = {"name": "attrs", "skip_reason": "Dependency not found on PyPI"}
+
+
 def test_an_audit_that_could_ask_nobody_says_so_and_is_no_success(tmp_path: Path) -> None:
-    said = "requests.exceptions.ConnectionError: Max retries exceeded"
-    ended = audited(tmp_path, f"echo Traceback >&2; echo '{said}' >&2; exit 1")
+    ended = audited(tmp_path, "Traceback\nConnectionError: Max retries exceeded\n")
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.startswith("NOT CHECKED: ")
     assert "Traceback" not in ended.stderr
 
 
+def test_an_audit_of_which_some_packages_were_not_looked_up_is_no_success(tmp_path: Path) -> None:
+    ended = audited(tmp_path, WELL, UNKNOWN)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "1 of 2 packages are not known there: attrs" in ended.stderr
+
+
 def test_an_audit_that_found_something_fails_and_shows_it(tmp_path: Path) -> None:
-    ended = audited(tmp_path, "echo 'jinja2 3.1.6 CVE-0000-0000'; echo Found 1 >&2; exit 1")
-    assert (ended.returncode, ended.stdout) == (1, "jinja2 3.1.6 CVE-0000-0000\n")
+    ended = audited(tmp_path, WELL, WEAK, UNKNOWN)
+    assert ended.returncode == 1
+    assert ended.stdout == "jinja2 2.10: PYSEC-0000-1; mended in 2.10.1\n"
 
 
 def test_an_audit_that_found_nothing_says_what_it_looked_at(tmp_path: Path) -> None:
-    ended = audited(tmp_path, "echo 'No known vulnerabilities found' >&2")
-    assert (ended.returncode, ended.stdout) == (0, "No known weakness in requirements/run.txt.\n")
+    ended = audited(tmp_path, WELL)
+    said = "No known weakness in the 1 packages of requirements/run.txt.\n"
+    assert (ended.returncode, ended.stdout) == (0, said)
 
 
 @pytest.mark.service
