@@ -5,7 +5,7 @@ CALLS ?=
 # A file's tests stay together: they share what is slow to set up.
 IN_PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 .DEFAULT_GOAL := help
-.PHONY: help demo soak run test coverage bench watch dashboards docs simulate identity mutants powercut sbom audit licences wheel lint format lock clean
+.PHONY: help demo soak run test coverage bench watch dashboards docs simulate identity mutants powercut sbom audit licences wheel image lint format lock clean
 
 help:  ## show what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,6 +86,9 @@ audit: .venv/.supply  ## ask for known weaknesses in what is locked; exit 2 wher
 
 licences: .venv/.dev  ## the licences of what is shipped, against those that are allowed
 	@$(BIN)/python tools/licences.py --check
+
+image:  ## the container image, built by buildah on a base of Debian's own packages, and tried; needs root
+	@.ci/image
 
 wheel: .venv/.run  ## the wheel into dist/, built twice and compared byte by byte
 	@$(BIN)/python tools/wheel.py
