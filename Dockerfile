@@ -10,6 +10,9 @@
 # `secrets` holds a file a secret, named by its key and readable for user 10001: `cention.token`, and
 # `http.auth_tokens` with one token a line. A settings file is mounted and named:
 # `aventa-bridge run --config /etc/aventa-bridge/bridge.toml`. SIGHUP reads both again.
+#
+# `make image` builds it without Docker, and tries it: nothing in it can be written to but its volume, and
+# one call becomes one errand.
 
 ARG BASE=python:3.11-slim-bookworm
 

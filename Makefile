@@ -5,7 +5,7 @@ CALLS ?=
 # A file's tests stay together: they share what is slow to set up.
 IN_PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 .DEFAULT_GOAL := help
-.PHONY: help demo soak run test coverage bench watch dashboards simulate identity mutants powercut lint format lock clean
+.PHONY: help demo soak run test coverage bench watch dashboards docs simulate identity mutants powercut sbom audit licences wheel image lint format lock clean
 
 help:  ## show what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,13 @@ help:  ## show what can be made
 .venv/.dev: .venv/.run requirements/dev.txt
 	@echo "Installing the test and lint tools into .venv …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+# Apart from the rest: what looks at the environment is no part of it.
+.venv/.supply: .venv/pyvenv.cfg requirements/supply.txt
+	@echo "Installing what lists and audits into .venv/supply …"
+	@$(PYTHON) -m venv .venv/supply
+	@.venv/supply/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/supply.txt
 	@touch $@
 
 demo: .venv/.run  ## the whole bridge on this machine (CALLS=50 ends by itself, FAULTS=1 lets a fifth fail)
@@ -53,6 +60,12 @@ watch: .venv/.dev  ## a busy bridge watched by a real Prometheus: every panel an
 dashboards: .venv/.dev  ## Grafana's dashboards, anew from config/grafana/source
 	@$(BIN)/python config/grafana/source/build.py
 
+docs: .venv/.dev  ## what is made from the code: docs/configuration.md, licences, the manual page, completions
+	@$(BIN)/python tools/configuration.py
+	@$(BIN)/python tools/manual.py
+	@$(BIN)/python tools/completions.py
+	@$(BIN)/python tools/licences.py
+
 simulate: .venv/.dev  ## days of calls on a virtual clock, faults and crashes by seed (SEEDS=2000)
 	@$(BIN)/python tests/simulation/simulate.py --seeds $(or $(SEEDS),2000) --jobs 2
 
@@ -64,6 +77,21 @@ mutants: .venv/.dev  ## faults put in on purpose, each of which the simulation h
 
 powercut: .venv/.dev  ## the power cut at many moments of a recording (CUTS=1000); needs strace
 	@$(BIN)/python tests/powercut/powercut_run.py --cuts $(or $(CUTS),1000)
+
+sbom: .venv/.run .venv/.supply  ## dist/aventa-bridge.cdx.json: what is shipped, as CycloneDX, the same bytes each time
+	@$(BIN)/python tools/sbom.py .venv/supply
+
+audit: .venv/.supply  ## ask for known weaknesses in what is locked; exit 2 where nobody can be asked
+	@$(BIN)/python tools/audit.py .venv/supply/bin/pip-audit requirements/run.txt requirements/otel.txt
+
+licences: .venv/.dev  ## the licences of what is shipped, against those that are allowed
+	@$(BIN)/python tools/licences.py --check
+
+image:  ## the container image, built by buildah on a base of Debian's own packages, and tried; needs root
+	@.ci/image
+
+wheel: .venv/.run  ## the wheel into dist/, built twice and compared byte by byte
+	@$(BIN)/python tools/wheel.py
 
 lint: .venv/.dev  ## format, lint, types, import rules
 	$(BIN)/ruff format --check .
@@ -79,6 +107,7 @@ lock: .venv/.dev  ## make the locks anew from pyproject.toml (needs uv on the PA
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --group pyproject.toml:build pyproject.toml -o requirements/run.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --group pyproject.toml:build --extra otel pyproject.toml -c requirements/run.txt -o requirements/otel.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --group pyproject.toml:build --group pyproject.toml:dev --extra otel pyproject.toml -c requirements/otel.txt -o requirements/dev.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --group pyproject.toml:supply -o requirements/supply.txt
 
 clean:  ## remove .venv and what tests leave behind
 	rm -rf .venv .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -37,6 +37,7 @@ from bridge.services.reconcile import Reconciler
 from bridge.services.upkeep import Upkeep
 from bridge.services.verdicts import Verdicts
 from bridge.settings import Settings, SettingsError
+from bridge.settings.root import AT_START
 from bridge.storage.files import folder_of
 from bridge.storage.schema import digest_key
 from bridge.storage.writer import SharedCommit
@@ -270,7 +271,7 @@ class Bridge:
             for line in error.problems:
                 self._log.error("settings refused; the old ones stay in force", problem=line)
             return False
-        for key in ("http.listen", "admin.listen", "store", "log", "tracing"):
+        for key in AT_START:
             if attrgetter(key)(settings) != attrgetter(key)(self._settings):
                 self._log.warning("this setting changes with a restart only", key=key)
         self._settings = settings

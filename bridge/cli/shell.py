@@ -1,5 +1,6 @@
 """Every command but `run`, for the shell."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -43,8 +44,15 @@ def _options(
 
 
 @app.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
-def run() -> None:
-    """Run the daemon; see `aventa-bridge run --help`."""
+def run(
+    _config: Annotated[Path | None, typer.Option("--config")] = None,
+    _secrets_dir: Annotated[Path | None, typer.Option("--secrets-dir")] = None,
+    _dry_run: Annotated[bool, typer.Option("--dry-run")] = False,
+) -> None:
+    """Run the daemon; see `aventa-bridge run --help`.
+
+    The options stand here for the shell to complete; what reads them is `cli.run`.
+    """
     typer.echo(parser().format_help())
 
 

@@ -1,19 +1,23 @@
 """What only shows when keys are looked at together: each check a small function of all settings."""
 
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from typing import Final
+
+from pydantic import SecretStr
 
 from bridge.domain.msisdn import NumberStatus
 from bridge.domain.routes import DEFAULT_ROUTE
 from bridge.settings.findings import READING, Findings, Mistake, no_number
-from bridge.settings.keys import KeyPath, dotted, variable
+from bridge.settings.keys import KeyPath, dotted, shape_of, variable
 from bridge.settings.root import Settings
 from bridge.settings.rule_checks import check_rules
 from bridge.settings.sections import RouteSettings, Section
 
 # What the extra `otel` brings.
 _TRACING_NEEDS: Final = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
-_UPSTREAM_KEYS: Final = ("base_url", "workspace", "token")
+# Those of [cention] that a start wants.
+UPSTREAM_KEYS: Final = ("base_url", "workspace", "token")
 
 
 def find_mistakes(
@@ -21,9 +25,11 @@ def find_mistakes(
 ) -> list[Mistake]:
     """Return all that is wrong with settings of which each is right by itself.
 
-    `broken` names the keys that were wrong by themselves; they have a stand-in here.
+    `broken` names the keys that were wrong by themselves; they have a stand-in here. Without
+    `require_upstream`, secrets may be where only the daemon is given them: what hangs on one that
+    is not here is not said.
     """
-    findings = Findings(broken)
+    findings = Findings(broken if require_upstream else {*broken, *_secrets_elsewhere(settings)})
     if require_upstream:
         _check_upstream(settings, findings)
         _check_tracing(settings, findings)
@@ -48,8 +54,23 @@ def find_mistakes(
     return findings.mistakes
 
 
+def _secrets_elsewhere(settings: Settings) -> Iterator[KeyPath]:
+    """Yield every secret that is not set."""
+    for section in Settings.model_fields:
+        held = getattr(settings, section)
+        tables: Iterable[tuple[KeyPath, Section]] = (
+            (((section, number), table) for number, table in enumerate(held))
+            if isinstance(held, tuple)
+            else [((section,), held)]
+        )
+        for path, table in tables:
+            for key, field in type(table).model_fields.items():
+                if shape_of(field).base is SecretStr and not getattr(table, key):
+                    yield (*path, key)
+
+
 def _check_upstream(settings: Settings, findings: Findings) -> None:
-    for key in _UPSTREAM_KEYS:
+    for key in UPSTREAM_KEYS:
         if not getattr(settings.cention, key):
             path = ("cention", key)
             where = f"set it in the file or as {variable(path)}"

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from bridge.settings.root import Settings
+from bridge.settings.values import Holds
 
 # A key as the errors name it: ("routes", 0, "token") is `routes.0.token`.
 KeyPath = tuple[str | int, ...]
@@ -24,11 +25,12 @@ _KEY_LENGTH_MAX: Final = 80
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a key holds: one `base`, or a list of them; numbers have bounds."""
+    """What a key holds: one `base`, or a list of them; numbers have bounds, other kinds `words`."""
 
     base: Any
     is_list: bool = False
     bounds: str = ""
+    words: str = ""
 
     @property
     def table(self) -> type[BaseModel] | None:
@@ -45,7 +47,8 @@ def shape_of(field: FieldInfo) -> Shape:
     is_list = typing.get_origin(base) is tuple
     if is_list:
         base = _peel(typing.get_args(base)[0], metadata)
-    return Shape(base, is_list=is_list, bounds=_bounds(metadata))
+    words = next((item.words for item in metadata if isinstance(item, Holds)), "")
+    return Shape(base, is_list=is_list, bounds=_bounds(metadata), words=words)
 
 
 def _peel(annotation: Any, metadata: list[Any]) -> Any:

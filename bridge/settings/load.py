@@ -28,8 +28,9 @@ def load_settings(
         config: the TOML file; None: environment, secret files and defaults alone.
         secrets_dir: the folder of secret files; None: `$CREDENTIALS_DIRECTORY`, where it is set.
         environ: the environment: `BRIDGE_…`, `CREDENTIALS_DIRECTORY`, `STATE_DIRECTORY`.
-        require_upstream: whether Cention's address, workspace and token have to be there;
-            commands that need the store alone do without.
+        require_upstream: whether Cention's address, workspace and token, and what else hangs on
+            secrets, have to be there; commands that need the store alone do without, since
+            systemd gives secrets to the daemon only.
 
     Raises:
         SettingsError: something is wrong; it holds every mistake that was found, a line each.

@@ -38,8 +38,10 @@ from bridge.settings.sections import (
     secret_text,
 )
 
+# What a daemon takes in hand at its start: a reload says that these want a restart.
+AT_START: Final = ("http.listen", "admin.listen", "store", "log", "tracing")
 # Sections that are checked and kept, but that no code acts on yet.
-_TO_COME: Final = {
+TO_COME: Final = {
     "oneview": "presence is not sent to One View yet",
     "agents": "presence is not sent to One View yet",
     "provision": "the administration API is not used yet",
@@ -187,7 +189,7 @@ class Settings(BaseSettings):
         """Return one line for each thing that was set and that this release doesn't act on yet."""
         return [
             f"{name}: set and checked, but {why}"
-            for name, why in _TO_COME.items()
+            for name, why in TO_COME.items()
             if self._is_set(name)
         ]
 

@@ -10,6 +10,7 @@ import difflib
 import ipaddress
 import re
 import zoneinfo
+from dataclasses import dataclass
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
@@ -33,6 +34,13 @@ _WEBHOOK_PREFIX: Final = "whsec_"
 _DURATION: Final = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?([smhd])")
 _UNIT_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DEVICE_ID_MAX: Final = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """What a kind of value is, in a few words; `docs/configuration.md` shows them."""
+
+    words: str
 
 
 def wrong(text: str) -> PydanticCustomError:
@@ -195,23 +203,43 @@ def _email(value: str) -> str:
     return value
 
 
-Text = Annotated[str, AfterValidator(_filled)]
-Label = Annotated[str, Field(max_length=128), AfterValidator(_filled)]
-Listen = Annotated[Address, BeforeValidator(_address)]
-Secret = Annotated[SecretStr, AfterValidator(_filled_secret)]
-HeaderToken = Annotated[SecretStr, AfterValidator(_header_token)]
-SigningSecret = Annotated[SecretStr, AfterValidator(_signing_secret)]
-BaseUrl = Annotated[str, AfterValidator(_base_url)]
-WebUrl = Annotated[str, AfterValidator(_web_url)]
-StoreUrl = Annotated[str, AfterValidator(_store_url)]
-Region = Annotated[str, AfterValidator(_region)]
-TimeZone = Annotated[str, AfterValidator(_timezone)]
-Workspace = Annotated[str, AfterValidator(_workspace)]
-RouteName = Annotated[str, AfterValidator(_route_name)]
+Text = Annotated[str, AfterValidator(_filled), Holds("text")]
+Label = Annotated[
+    str, Field(max_length=128), AfterValidator(_filled), Holds("text of 128 characters at most")
+]
+Listen = Annotated[
+    Address, BeforeValidator(_address), Holds("`host:port`, `[IPv6]:port` or `unix:/path`")
+]
+Secret = Annotated[SecretStr, AfterValidator(_filled_secret), Holds("text")]
+HeaderToken = Annotated[
+    SecretStr, AfterValidator(_header_token), Holds("token without spaces or lines")
+]
+SigningSecret = Annotated[
+    SecretStr, AfterValidator(_signing_secret), Holds("`whsec_` and then base64")
+]
+BaseUrl = Annotated[str, AfterValidator(_base_url), Holds("http or https URL without query")]
+WebUrl = Annotated[str, AfterValidator(_web_url), Holds("http or https URL")]
+StoreUrl = Annotated[str, AfterValidator(_store_url), Holds("`sqlite:///path`")]
+Region = Annotated[str, AfterValidator(_region), Holds("region of ISO 3166 (two letters)")]
+TimeZone = Annotated[
+    str, AfterValidator(_timezone), Holds("time zone, such as `Asia/Kuala_Lumpur`")
+]
+Workspace = Annotated[
+    str, AfterValidator(_workspace), Holds("1…128 letters, digits, dots, underscores, hyphens")
+]
+RouteName = Annotated[
+    str, AfterValidator(_route_name), Holds("1…32 of a-z, 0-9, underscore and hyphen")
+]
 # `seconds` reads it.
-Duration = Annotated[str, BeforeValidator(_duration)]
-HoursEntry = Annotated[str, AfterValidator(_hours)]
-JmesPath = Annotated[str, AfterValidator(_expression)]
-Network = Annotated[str, AfterValidator(_network)]
-Email = Annotated[str, AfterValidator(_email)]
+Duration = Annotated[
+    str, BeforeValidator(_duration), Holds("duration with its unit: `s`, `m`, `h` or `d`")
+]
+HoursEntry = Annotated[
+    str,
+    AfterValidator(_hours),
+    Holds("hours, such as `mon-fri 08:00-17:00` or `2026-12-25 closed`"),
+]
+JmesPath = Annotated[str, AfterValidator(_expression), Holds("JMESPath expression")]
+Network = Annotated[str, AfterValidator(_network), Holds("IP address or network")]
+Email = Annotated[str, AfterValidator(_email), Holds("e-mail address")]
 DeviceId = Annotated[int, Field(ge=0, le=_DEVICE_ID_MAX)]

@@ -1,0 +1,1 @@
+complete --command aventa-bridge --no-files --arguments "(env _AVENTA_BRIDGE_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args _TYPER_COMPLETE_ARGS=(commandline -cp) aventa-bridge)" --condition "env _AVENTA_BRIDGE_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=is-args _TYPER_COMPLETE_ARGS=(commandline -cp) aventa-bridge"
