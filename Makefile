@@ -5,7 +5,7 @@ CALLS ?=
 # A file's tests stay together: they share what is slow to set up.
 IN_PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 .DEFAULT_GOAL := help
-.PHONY: help demo soak run test coverage bench watch dashboards simulate identity mutants powercut lint format lock clean
+.PHONY: help demo soak run test coverage bench watch dashboards simulate identity mutants powercut deb debtest lint format lock clean
 
 help:  ## show what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,12 @@ mutants: .venv/.dev  ## faults put in on purpose, each of which the simulation h
 powercut: .venv/.dev  ## the power cut at many moments of a recording (CUTS=1000); needs strace
 	@$(BIN)/python tests/powercut/powercut_run.py --cuts $(or $(CUTS),1000)
 
+deb:  ## a Debian package in dist/; needs debhelper and python3-venv
+	@packaging/build.sh
+
+debtest: .venv/.dev  ## the package installed, run, upgraded under load and purged in a clean Debian; needs root and mmdebstrap
+	@$(BIN)/python tests/package/package_run.py
+
 lint: .venv/.dev  ## format, lint, types, import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -81,4 +87,4 @@ lock: .venv/.dev  ## make the locks anew from pyproject.toml (needs uv on the PA
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --group pyproject.toml:build --group pyproject.toml:dev --extra otel pyproject.toml -c requirements/otel.txt -o requirements/dev.txt
 
 clean:  ## remove .venv and what tests leave behind
-	rm -rf .venv .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf build dist .venv .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
