@@ -5,7 +5,7 @@ CALLS ?=
 # A file's tests stay together: they share what is slow to set up.
 IN_PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 .DEFAULT_GOAL := help
-.PHONY: help demo soak run test coverage bench watch dashboards docs simulate identity mutants powercut sbom audit licences wheel image lint format lock clean
+.PHONY: help demo soak run test coverage bench watch dashboards docs simulate identity mutants powercut sbom audit licences wheel image deb debtest lint format lock clean
 
 help:  ## show what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -93,6 +93,12 @@ image:  ## the container image, built by buildah on a base of Debian's own packa
 wheel: .venv/.run  ## the wheel into dist/, built twice and compared byte by byte
 	@$(BIN)/python tools/wheel.py
 
+deb:  ## a Debian package in dist/; needs debhelper and python3-venv
+	@packaging/build.sh
+
+debtest: .venv/.dev  ## the package installed, run, upgraded under load and purged in a clean Debian; needs root and mmdebstrap
+	@$(BIN)/python tests/package/package_run.py
+
 lint: .venv/.dev  ## format, lint, types, import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -110,4 +116,4 @@ lock: .venv/.dev  ## make the locks anew from pyproject.toml (needs uv on the PA
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --group pyproject.toml:supply -o requirements/supply.txt
 
 clean:  ## remove .venv and what tests leave behind
-	rm -rf .venv .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf build dist .venv .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

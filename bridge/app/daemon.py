@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import signal
+import socket
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any, Final
@@ -56,10 +57,21 @@ class Bridge:
     """A running bridge: made from settings and an open store, run until told to stop."""
 
     def __init__(
-        self, settings: Settings, engine: Engine, reader: Engine, log: Any, *, is_dry: bool = False
+        self,
+        settings: Settings,
+        engine: Engine,
+        reader: Engine,
+        log: Any,
+        *,
+        passed: Sequence[socket.socket] = (),
+        is_dry: bool = False,
     ) -> None:
-        """Prepare every part; nothing runs yet. A dry run keeps everything and sends nothing."""
+        """Prepare every part; nothing runs yet. A dry run keeps everything and sends nothing.
+
+        `passed` are the sockets that events come in by, instead of `http.listen`.
+        """
         self._settings = settings
+        self._passed = passed
         self._is_dry = is_dry
         self._key = digest_key(engine)
         self._files_at = folder_of(engine)
@@ -114,7 +126,7 @@ class Bridge:
             try:
                 admin_at = await admin.open(wiring.place(self._settings.admin.listen))
                 listen = wiring.place(self._settings.http.listen)
-                events_at = await door.open(listen, systemd.passed_sockets())
+                events_at = await door.open(listen, self._passed)
                 self._on_signals(load)
                 _spare_collector()
                 self._log.info("ready", events=events_at, admin=admin_at)

@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Final, NoReturn
 
 from bridge.app.daemon import Bridge, Load
 from bridge.domain.errors import StoreBroken, StoreError, StoreUnavailable, StoreUnusable
-from bridge.ops import crash, logs
+from bridge.ops import crash, logs, systemd
 from bridge.settings import Settings, SettingsError, load_settings
 from bridge.storage.checkpoints import settle
 from bridge.storage.engine import DaemonLock, open_engine, open_reader
@@ -19,6 +20,10 @@ from bridge.storage.soundness import is_damaged
 
 # How long the store may be looked through for damage: well within the watchdog's 30 seconds.
 CHECK_S: Final = 10.0
+_OPEN_TO_ALL: Final = (
+    "http.auth_tokens: is missing, and the socket that systemd holds can be reached from other "
+    "machines; set it or http.signing_secrets, or listen on 127.0.0.1"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +51,10 @@ def run(sources: Sources, *, is_dry: bool = False) -> int:
     sync or to read): start it again. 2: settings or store are not right, or the store is damaged,
     and a person has to change something.
     """
+    passed = systemd.passed_sockets()
+    load = partial(_load, sources, passed)
     try:
-        settings = sources.load()
+        settings = load()
     except SettingsError as error:
         logs.complain(*error.problems)
         return 2
@@ -66,13 +73,21 @@ def run(sources: Sources, *, is_dry: bool = False) -> int:
         logs.complain(str(error))
         return 1 if isinstance(error, StoreUnavailable) else 2
     try:
-        bridge = partial(Bridge, settings, engine, reader, log, is_dry=is_dry)
-        return _run_loop(bridge, settings.store.url, log, sources.load)
+        bridge = partial(Bridge, settings, engine, reader, log, passed=passed, is_dry=is_dry)
+        return _run_loop(bridge, settings.store.url, log, load)
     finally:
         reader.dispose()
         engine.dispose()
         lock.release()
         log.close()
+
+
+def _load(sources: Sources, passed: Sequence[socket.socket]) -> Settings:
+    settings = sources.load()
+    is_open = not settings.http.auth_tokens and not settings.http.signing_secrets
+    if is_open and any(map(systemd.is_reachable, passed)):
+        raise SettingsError([_OPEN_TO_ALL])
+    return settings
 
 
 def _run_loop(make: Callable[[], Bridge], store_url: str, log: logs.StreamLog, load: Load) -> int:

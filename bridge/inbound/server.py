@@ -19,6 +19,9 @@ KEEPALIVE_S: Final = 75.0
 BACKLOG: Final = 1024
 # How long answers in hand may take when the daemon stops.
 SHUTDOWN_S: Final = 10.0
+# How long who is connected by then may still ask: what is on its way would else be lost with the
+# connection, and a connection that nobody has used yet was taken from the next daemon's queue.
+LAST_WORDS_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +46,20 @@ class Door:
         """Answer POST at these paths."""
         self._posts = posts
         self._log = log
+        self._is_leaving = False
+
+    def leave(self) -> None:
+        """Say with each answer from now on that it is the connection's last."""
+        self._is_leaving = True
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request. A fault of ours is a 503, never a 500."""
+        answer = await self._safe_answer(request)
+        if self._is_leaving:
+            answer.force_close()
+        return answer
+
+    async def _safe_answer(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
             return await self._answer(request)
         except web.HTTPException as error:
@@ -95,8 +109,55 @@ class _Connection(web.RequestHandler):
 
 
 class _Server(web.Server):
+    def __init__(self, door: Door) -> None:
+        super().__init__(
+            door.answer,
+            request_factory=_make_request,
+            access_log=None,
+            keepalive_timeout=KEEPALIVE_S,
+        )
+        self.door = door
+        self._connected = 0
+        self._emptied = asyncio.Event()
+
     def __call__(self) -> web.RequestHandler:
         return _Connection(self, loop=self._loop, **self._kwargs)
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        super().connection_made(handler, transport)
+        self._connected += 1
+
+    def connection_lost(
+        self, handler: web.RequestHandler, exc: BaseException | None = None
+    ) -> None:
+        super().connection_lost(handler, exc)
+        self._connected -= 1
+        if not self._connected:
+            self._emptied.set()
+
+    async def empty(self) -> None:
+        """Wait until nobody is connected."""
+        # Who was let in just now is counted in the next turn of the loop.
+        await asyncio.sleep(0)
+        while self._connected:
+            self._emptied.clear()
+            await self._emptied.wait()
+
+
+class _DoorRunner(web.ServerRunner):
+    def __init__(self, server: _Server) -> None:
+        super().__init__(server, handle_signals=False, shutdown_timeout=SHUTDOWN_S)
+        self._of = server
+
+    async def cleanup(self) -> None:
+        """Let nobody in, answer those who are, and close."""
+        for site in list(self.sites):
+            await site.stop()
+        self._of.door.leave()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORDS_S):
+                await self._of.empty()
+        await super().cleanup()
 
 
 def _make_request(*arguments: Any) -> web.BaseRequest:
@@ -109,13 +170,7 @@ def _make_request(*arguments: Any) -> web.BaseRequest:
 
 def door_runner(door: Door) -> web.BaseRunner:
     """Return what runs the door. To be called from the event loop."""
-    server = _Server(
-        door.answer,
-        request_factory=_make_request,
-        access_log=None,
-        keepalive_timeout=KEEPALIVE_S,
-    )
-    return web.ServerRunner(server, handle_signals=False, shutdown_timeout=SHUTDOWN_S)
+    return _DoorRunner(_Server(door))
 
 
 def admin_runner(app: web.Application) -> web.BaseRunner:

@@ -1,5 +1,6 @@
 """Talking to systemd: readiness, watchdog, and sockets that it hands over (sd_notify(3))."""
 
+import ipaddress
 import os
 import socket
 from collections.abc import Mapping
@@ -44,3 +45,11 @@ def passed_sockets(environ: Mapping[str, str] | None = None) -> list[socket.sock
     if not count.isdigit():
         return []
     return [socket.socket(fileno=fd) for fd in range(_FIRST_FD, _FIRST_FD + int(count))]
+
+
+def is_reachable(listener: socket.socket) -> bool:
+    """Say whether other machines can reach a listening socket, as far as its address tells."""
+    if listener.family not in {socket.AF_INET, socket.AF_INET6}:
+        return False
+    host: str = listener.getsockname()[0]
+    return not ipaddress.ip_address(host).is_loopback

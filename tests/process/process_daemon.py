@@ -24,6 +24,18 @@ from bridge.storage.schema import prepare
 
 RUN: Final = (sys.executable, "-m", "bridge", "run")
 TOKEN: Final = "test-token"
+# As systemd does it: the socket is the first descriptor after the standard three, and the
+# variable names the process that is meant, which is known only in that process.
+_ACTIVATED: Final = (
+    sys.executable,
+    "-c",
+    """
+import os, sys
+os.dup2(int(sys.argv[1]), 3, inheritable=True)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+os.execv(sys.argv[2], sys.argv[2:])
+""",
+)
 # What a process needs to be found and measured; of settings it inherits none.
 _INHERITED: Final = ("PATH", "LANG", "TMPDIR", "COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
 
@@ -43,6 +55,11 @@ def minimal_settings(base_url: str, folder: Path) -> dict[str, str]:
         "BRIDGE_HTTP__LISTEN": "127.0.0.1:0",
         "BRIDGE_ADMIN__LISTEN": "127.0.0.1:0",
     }
+
+
+def activated(descriptor: int) -> tuple[str, ...]:
+    """Return the command that runs the daemon on a listening socket that its parent holds."""
+    return (*_ACTIVATED, str(descriptor), *RUN)
 
 
 def run_to_end(

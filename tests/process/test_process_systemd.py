@@ -3,32 +3,18 @@
 import contextlib
 import os
 import socket
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from process_client import AGENT, Client, event, new_reference
-from process_daemon import RUN, Daemon, NewSite, minimal_settings
+from process_daemon import Daemon, NewSite, activated, minimal_settings
 from process_upstream import DEADLINE_S
 
 from bridge.sandbox.serve import LOOPBACK, listen
 
 pytestmark = pytest.mark.process
-
-# As systemd does it: the socket is the first descriptor after the standard three, and the
-# variable names the process that is meant, which is known only in that process.
-ACTIVATED = (
-    sys.executable,
-    "-c",
-    """
-import os, sys
-os.dup2(int(sys.argv[1]), 3, inheritable=True)
-os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
-os.execv(sys.argv[2], sys.argv[2:])
-""",
-)
 
 
 class Manager:
@@ -114,7 +100,7 @@ def test_a_socket_that_the_manager_passes_is_served_instead_of_the_address(
         descriptor = passed.fileno()
         daemon = Daemon(
             minimal_settings("http://127.0.0.1:9", tmp_path),
-            command=(*ACTIVATED, str(descriptor), *RUN),
+            command=activated(descriptor),
             pass_fds=[descriptor],
         )
         daemon.settings["BRIDGE_HTTP__LISTEN"] = "127.0.0.1:1"
