@@ -32,6 +32,10 @@ class WatchError(Exception):
     """Something that is watched, or watches, is not as it has to be."""
 
 
+class NotHereError(WatchError):
+    """A fault can't be brought about on this machine."""
+
+
 @dataclass(frozen=True, slots=True)
 class Series:
     """One course: its labels, and its values by Unix seconds."""

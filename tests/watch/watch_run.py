@@ -39,6 +39,7 @@ class Watched:
     alerts: dict[str, bool] = field(default_factory=dict)
     fired: dict[str, dict[str, Any]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    untried: dict[str, str] = field(default_factory=dict)
 
     def counts(self) -> dict[str, tuple[int, int]]:
         """Return how many expressions were asked and have data, by where they stand."""
@@ -79,6 +80,7 @@ async def watch(folder: Path, say: Say) -> Watched:
             prometheus.watch(one.admin_url)
             faults = Faults(one, prometheus, folder, say, watched.fired)
             await faults.all()
+            watched.untried = faults.untried
             watched.problems += [*faults.problems, *missing_annotations(faults.fired)]
             say("asking for all that panels and rules ask for")
             await _ask(prometheus, watched)
@@ -92,6 +94,8 @@ async def _ask(prometheus: Prometheus, watched: Watched) -> None:
         for asked in expressions(board):
             watched.answers[asked] = await prometheus.ask(asked.expression)
     for rule in await prometheus.rules():
+        if rule["name"] in watched.untried:
+            continue
         kind = watched.alerts if rule["type"] == "alerting" else watched.recorded
         kind[rule["name"]] = bool(await prometheus.ask(rule["query"]))
         if rule.get("lastError"):
@@ -106,6 +110,7 @@ def _show(watched: Watched, *, is_json: bool) -> None:
                 for name, (asked, has) in watched.counts().items()
             },
             "without_data": watched.empty(),
+            "untried": watched.untried,
             "problems": watched.problems,
         }
         sys.stdout.write(f"{json.dumps(document, indent=2)}\n")
@@ -119,6 +124,8 @@ def _show(watched: Watched, *, is_json: bool) -> None:
         color = "green" if asked == has else "red"
         table.add_row(name, str(asked), f"[{color}]{has}[/]")
     console.print(table)
+    for name, why in watched.untried.items():
+        console.print(f"not tried: {name}: {why}", markup=False, highlight=False)
     for line in (*watched.empty(), *watched.problems):
         console.print(f"without data: {line}", markup=False, highlight=False)
 

@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 import aiohttp
 import orjson
 from aiohttp import web
-from watch_prometheus import WatchError
+from watch_prometheus import NotHereError, WatchError
 
 from bridge.sandbox.cention import SandboxOptions, create_app
 from bridge.sandbox.daemon import Daemon, DaemonSettings
@@ -178,7 +178,8 @@ class SmallDisk:
         """Start it.
 
         Raises:
-            WatchError: nothing can be mounted, or it doesn't come up.
+            NotHereError: nothing may be mounted here.
+            WatchError: it doesn't come up.
         """
         port = lasting_port(0)
         given = DaemonSettings(
@@ -209,7 +210,9 @@ class SmallDisk:
             await asyncio.sleep(0.1)
         await made.stop()
         said = (folder.parent / "small.log").read_text(errors="replace")[-500:]
-        raise WatchError(f"no daemon on a disk of its own, which takes root: {said}")
+        if said.startswith(("unshare:", "mount:")):
+            raise NotHereError(f"no disk of its own can be had, which takes root: {said.strip()}")
+        raise WatchError(f"no daemon on a disk of its own: {said}")
 
     def fill(self) -> None:
         """Write something else onto its disk until next to nothing is left."""
