@@ -190,7 +190,8 @@ class SimDeliveries:
                 floor_id=floor_id,
             )
             self.rows.put(taken)
-            parcels.append(_parcel(taken, taken.attempts))
+            parcel = _parcel(taken, taken.attempts)
+            parcels.append(replace(parcel, is_later=claim.tier is Tier.LATER))
         return parcels
 
     def _heads(self, claim: Claim) -> list[Row]:
