@@ -70,7 +70,9 @@ async def watch(self):
     Gone()
     warnings.warn(TEXT, RuntimeWarning)
     fail_soon(TEXT)
-    await asyncio.sleep(0.1)
+    thread.join()
+    for _ in range(3):
+        await asyncio.sleep(0)
     import gc
     gc.collect()
 at.Bridge._watch = watch

@@ -1,6 +1,5 @@
 import gzip
 import os
-import shutil
 import sqlite3
 import stat
 from contextlib import closing
@@ -15,7 +14,6 @@ from backed import (
     dump,
     file_size_limit,
     make_backup,
-    make_store,
     members,
     put_back,
     put_file,
@@ -30,35 +28,7 @@ from bridge.storage.engine import open_engine
 from bridge.storage.files import beside
 from bridge.storage.schema import KNOWN_SCHEMAS
 
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a store to be copied: making one takes longer."""
-    path = tmp_path_factory.mktemp("made") / "bridge.db"
-    make_store(path)
-    return path
-
-
-@pytest.fixture
-def store(tmp_path: Path, made: Path) -> Path:
-    """A store with something of everything in it, and a file of an answer."""
-    path = tmp_path / "store" / "bridge.db"
-    path.parent.mkdir()
-    shutil.copy(made, path)
-    put_file(path)
-    return path
-
-
-@pytest.fixture
-def backup(store: Path, tmp_path: Path) -> Path:
-    return make_backup(store, tmp_path / "b.tar").path
-
-
-@pytest.fixture
-def fresh(tmp_path: Path) -> Path:
-    folder = tmp_path / "fresh"
-    folder.mkdir()
-    return folder / "bridge.db"
+pytest_plugins = ["backed_fixtures"]
 
 
 class TestBackup:
