@@ -24,6 +24,7 @@ from bridge.settings.sections import (
     CentionSettings,
     ContactSettings,
     DeliverySettings,
+    HookSettings,
     HttpSettings,
     InDoubtPolicy,
     LogSettings,
@@ -42,6 +43,7 @@ from bridge.settings.sections import (
 AT_START: Final = ("http.listen", "admin.listen", "store", "log", "tracing")
 # Sections that are checked and kept, but that no code acts on yet.
 TO_COME: Final = {
+    "hooks": "no mapping is read yet",
     "oneview": "presence is not sent to One View yet",
     "agents": "presence is not sent to One View yet",
     "provision": "the administration API is not used yet",
@@ -56,6 +58,9 @@ class Settings(BaseSettings):
     )
 
     http: HttpSettings = HttpSettings()
+    hooks: tuple[HookSettings, ...] = Field(
+        (), strict=False, description="other phone systems, each with an address of its own"
+    )
     admin: AdminSettings = AdminSettings()
     store: StoreSettings = StoreSettings()
     cention: CentionSettings = CentionSettings()

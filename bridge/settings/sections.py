@@ -47,19 +47,33 @@ class Section(BaseModel):
     )
 
 
-class HttpSettings(Section):
-    """`[http]`: where events and callbacks come in."""
+class DoorSettings(Section):
+    """Who may post to an address."""
 
-    listen: Listen = Field(
-        Address("127.0.0.1", 8080),
-        description="host:port or unix:/path; a socket passed by systemd wins",
-    )
     auth_tokens: tuple[HeaderToken, ...] = Field(
         (), strict=False, description="bearer tokens that may post events; several, for rotation"
     )
     signing_secrets: tuple[SigningSecret, ...] = Field(
         (), strict=False, description="whsec_… secrets (Standard Webhooks) that events may have"
     )
+
+
+class HttpSettings(DoorSettings):
+    """`[http]`: where events and callbacks come in."""
+
+    listen: Listen = Field(
+        Address("127.0.0.1", 8080),
+        description="host:port or unix:/path; a socket passed by systemd wins",
+    )
+
+
+class HookSettings(DoorSettings):
+    """One of `[[hooks]]`: another phone system, whose posts a mapping turns into events."""
+
+    name: RouteName = Field(
+        examples=["front-desk"], description="its address is /v1/hooks/<name>; the events' source"
+    )
+    mapping: RouteName | None = Field(None, description="the mapping's name; none: the hook's own")
 
 
 class AdminSettings(Section):

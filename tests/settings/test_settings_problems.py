@@ -121,7 +121,7 @@ class TestFiles:
         folder = site.secrets({"log.colour": "x", "BRIDGE_X": "x"})
         assert site.problems() == [
             (
-                f"{folder}/BRIDGE_X: is for no setting; here there are http, admin, store, "
+                f"{folder}/BRIDGE_X: is for no setting; here there are http, hooks, admin, store, "
                 "cention, msisdn, routes, rules, calls, contacts, delivery, reports, callbacks, "
                 "oneview, agents, provision, retention, log, tracing"
             ),
