@@ -2,8 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 CALLS ?=
-# A file's tests stay together: they share what is slow to set up.
-IN_PARALLEL := -n auto --maxprocesses 4 --dist loadfile
+# A file's tests stay together: they share what is slow to set up. Many wait for a daemon or a disk,
+# so there are two files at a time for each core; the slow ones come first (tests/process/conftest.py).
+WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n > 4 ? 8 : 2 * n)))
+IN_PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
 .PHONY: help demo soak run test coverage bench watch dashboards docs simulate identity mutants powercut sbom audit licences wheel image deb debtest lint format lock clean
 

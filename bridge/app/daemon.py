@@ -26,9 +26,10 @@ from bridge.inbound.server import Door, Listener, admin_runner, door_runner
 from bridge.onward.sender import OnwardSender
 from bridge.ops import systemd
 from bridge.ops.clock import SystemClock, SystemEntropy
+from bridge.ops.delivery_metrics import ONWARD
 from bridge.ops.health import Dependency, create_admin_app
 from bridge.ops.lag import watch_lag
-from bridge.ops.metrics import ONWARD, BridgeMetrics
+from bridge.ops.metrics import BridgeMetrics
 from bridge.ops.tracing import open_tracing
 from bridge.ops.upstream_metrics import UpstreamCollector
 from bridge.ports import Transaction

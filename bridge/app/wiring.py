@@ -16,7 +16,7 @@ from bridge.inbound.auth import Doorkeeper
 from bridge.inbound.callbacks import Caller
 from bridge.inbound.server import Place
 from bridge.onward.sender import OnwardOptions
-from bridge.ops.metrics import ONWARD
+from bridge.ops.delivery_metrics import ONWARD
 from bridge.services.answers import AnswerPolicy
 from bridge.services.channels import Upstream, upstreams_of
 from bridge.services.folding import IngestPolicy

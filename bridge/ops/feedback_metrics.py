@@ -6,10 +6,11 @@ apart, and what looks like a number in one is masked.
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import Histogram
 
 from bridge.domain.masking import mask_numbers
 from bridge.domain.reports import EXPIRIES, Sla
+from bridge.ops.families import Families
 
 PAIRS_MAX: Final = 200
 TAGS_MAX: Final = 100
@@ -23,14 +24,12 @@ _WORK: Final = (15, 60, 180, 300, 600, 1800, _HOUR, 2 * _HOUR, 4 * _HOUR, 8 * _H
 class FeedbackMetrics:
     """A `ports.FeedbackMeter` on prometheus_client."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, families: Families) -> None:
         """Register every metric."""
-
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(name, text, labels, registry=registry)
+        counter = families.counter
 
         def histogram(name: str, text: str) -> Histogram:
-            return Histogram(name, text, ["route", "queue"], buckets=_WORK, registry=registry)
+            return families.histogram(name, text, _WORK, "route", "queue")
 
         self._callbacks = counter(
             "bridge_callbacks", "Callbacks of Cention by what came of them.", "outcome"

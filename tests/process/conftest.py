@@ -6,6 +6,17 @@ from typing import Any
 import pytest
 from process_daemon import NewSite, Site, running_site
 
+SLOW = ("process", "simulation", "watch", "powercut")
+SLOWEST = ("test_process_tracing.py", "test_process_disk.py", "test_simulation.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long for a file: else one worker has it to do when all others are done.
+
+    The order within a file stays.
+    """
+    items.sort(key=lambda item: (item.path.parent.name not in SLOW, item.path.name not in SLOWEST))
+
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:

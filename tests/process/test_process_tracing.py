@@ -1,6 +1,5 @@
 """Traces: from whoever posts, through the store, to the request that Cention gets."""
 
-import json
 import sqlite3
 import sys
 from collections.abc import Iterator
@@ -105,36 +104,6 @@ def test_what_nobody_traced_before_gets_a_trace_of_its_own(
     (server,) = collector.wait("POST /v1/events", found.trace_id)
     assert server.parent_id == ""
     assert collector.wait("POST", found.trace_id)
-
-
-@pytest.mark.parametrize(
-    "hostile",
-    [
-        f"ff-{REMOTE_TRACE}-{REMOTE_SPAN}-01",
-        f"00-{'0' * 32}-{REMOTE_SPAN}-01",
-        TRACEPARENT.upper(),
-        TRACEPARENT + "0" * 4000,
-        f"{TRACEPARENT}, {TRACEPARENT}",
-        "\N{LATIN SMALL LETTER A WITH RING ABOVE}",
-        "",
-    ],
-)
-def test_a_traceparent_that_is_none_is_passed_over(
-    traced: Site, collector: Collector, hostile: str
-) -> None:
-    reference = new_reference()
-    post(traced, event("call.answered", reference, **AGENT), hostile)
-    assert collector.by_reference(reference).trace_id != REMOTE_TRACE
-
-
-def test_of_two_traceparents_neither_is_taken(traced: Site, collector: Collector) -> None:
-    reference = new_reference()
-    body = json.dumps(event("call.answered", reference, **AGENT))
-    head = "POST /v1/events HTTP/1.1\r\nHost: bridge\r\nContent-Type: application/json\r\n"
-    head += f"traceparent: {TRACEPARENT}\r\nTraceParent: {TRACEPARENT}\r\n"
-    head += f"Connection: close\r\nContent-Length: {len(body)}\r\n\r\n"
-    assert b" 202 " in traced.daemon.events.raw((head + body).encode())
-    assert collector.by_reference(reference).trace_id != REMOTE_TRACE
 
 
 def test_a_delivery_after_a_crash_is_of_the_same_trace(traced: Site, collector: Collector) -> None:
