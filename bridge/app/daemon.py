@@ -5,7 +5,8 @@ import contextlib
 import gc
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from operator import attrgetter
 from typing import Any, Final
 
@@ -19,9 +20,12 @@ from bridge.app.way_back import Kept, WayBack
 from bridge.cention.client import CentionSender
 from bridge.cention.reading import CentionReader
 from bridge.domain.errors import StoreError, StoreUnavailable
+from bridge.domain.events import EVENTS_SOURCE
 from bridge.inbound import openapi
+from bridge.inbound.auth import Doorkeeper
 from bridge.inbound.callbacks import CALLBACKS_PATH
 from bridge.inbound.events import EventsEndpoint
+from bridge.inbound.hooks import HookEndpoint, Hooks
 from bridge.inbound.server import Door, Listener, admin_runner, door_runner
 from bridge.onward.sender import OnwardSender
 from bridge.ops import systemd
@@ -123,7 +127,7 @@ class Bridge:
                 "/v1/events": self._endpoint.post,
                 CALLBACKS_PATH: self._way_back.callbacks.post,
             }
-            door = Listener(door_runner(Door(posts, self._log)))
+            door = Listener(door_runner(Door(posts, self._log, self._hooks.find)))
             try:
                 admin_at = await admin.open(wiring.place(self._settings.admin.listen))
                 listen = wiring.place(self._settings.http.listen)
@@ -186,16 +190,19 @@ class Bridge:
             on_work=self._dispatcher.wake,
             outlet=None if self._is_dry else self._dispatcher,
         )
-        self._endpoint = EventsEndpoint(
-            ingest=self._ingest,
-            writer=self._writer,
-            clock=clock,
-            meter=self._metrics,
-            log=self._log,
-            doorkeeper=wiring.doorkeeper(settings),
-            tracer=tracer,
-            is_dry=self._is_dry,
-        )
+        self._door_ports = {
+            "ingest": self._ingest,
+            "writer": self._writer,
+            "clock": clock,
+            "meter": self._metrics,
+            "log": self._log,
+            "tracer": tracer,
+            "is_dry": self._is_dry,
+        }
+        doorkeepers = wiring.doorkeepers(settings)
+        self._endpoint = EventsEndpoint(**self._door_ports, doorkeeper=doorkeepers[EVENTS_SOURCE])
+        self._hooks = Hooks()
+        self._hooks.replace(self._hook_endpoints(settings, doorkeepers))
         self._upkeep = Upkeep(
             writer=self._writer,
             clock=clock,
@@ -206,6 +213,22 @@ class Bridge:
             on_work=self._dispatcher.wake,
             tracer=tracer,
         )
+
+    def _hook_endpoints(
+        self, settings: Settings, doorkeepers: Mapping[str, Doorkeeper]
+    ) -> dict[str, HookEndpoint]:
+        """Return who answers for each hook; all bodies are read out of one room."""
+        return {
+            name: HookEndpoint(
+                **self._door_ports,
+                doorkeeper=doorkeepers[name],
+                source=name,
+                bodies=self._endpoint.bodies,
+                find=partial(settings.mappings.mapping, hook.mapping or name),
+                public_url=hook.public_url,
+            )
+            for name, hook in settings.hook_table().items()
+        }
 
     def _show_breakers(self) -> None:
         channels = self._dispatcher.channels
@@ -297,7 +320,9 @@ class Bridge:
         self._onward.options = wiring.onward_options(settings)
         self._way_back.reconfigure(settings)
         self._show_breakers()
-        self._endpoint.doorkeeper = wiring.doorkeeper(settings)
+        doorkeepers = wiring.doorkeepers(settings)
+        self._endpoint.doorkeeper = doorkeepers[EVENTS_SOURCE]
+        self._hooks.replace(self._hook_endpoints(settings, doorkeepers))
         self._upkeep.retention = wiring.retention(settings)
         self._metrics.tokens(wiring.token_expiries(settings))
         self._log.info("settings read again")

@@ -9,6 +9,7 @@ from bridge.cention.callbacks import read_callback
 from bridge.cention.client import CentionOptions
 from bridge.cention.reading import ReadingOptions
 from bridge.domain.answers import Answer
+from bridge.domain.events import EVENTS_SOURCE
 from bridge.domain.jwt import read_claims
 from bridge.domain.routes import DEFAULT_ROUTE, ONWARD_ROUTE, is_outlet
 from bridge.domain.units import DAY_US
@@ -24,7 +25,7 @@ from bridge.services.reconcile import LookupPolicy
 from bridge.services.recording import DispatchPolicy
 from bridge.services.upkeep import Retention
 from bridge.settings import Address, Settings
-from bridge.settings.sections import secret_text
+from bridge.settings.sections import DoorSettings, secret_text
 
 # Answers are sent on as fast as they come, but what was held back doesn't come all at once.
 ONWARD_PER_MINUTE: Final = 6000
@@ -145,11 +146,19 @@ def caller(settings: Settings) -> Caller:
     )
 
 
-def doorkeeper(settings: Settings) -> Doorkeeper:
-    """Return what the settings say of who may post."""
+def doorkeepers(settings: Settings) -> dict[str, Doorkeeper]:
+    """Return who may post, by source: each hook has its own, or else that of [http]."""
+    own = _doorkeeper(settings.http)
+    return {EVENTS_SOURCE: own} | {
+        name: _doorkeeper(hook) if hook.auth_tokens or hook.signing_secrets else own
+        for name, hook in settings.hook_table().items()
+    }
+
+
+def _doorkeeper(door: DoorSettings) -> Doorkeeper:
     return Doorkeeper(
-        tokens=[token.get_secret_value() for token in settings.http.auth_tokens],
-        secrets=[secret.get_secret_value() for secret in settings.http.signing_secrets],
+        tokens=[token.get_secret_value() for token in door.auth_tokens],
+        secrets=[secret.get_secret_value() for secret in door.signing_secrets],
     )
 
 

@@ -42,9 +42,15 @@ class Door:
     It stands on aiohttp's low-level server: a handful of fixed paths needs no router.
     """
 
-    def __init__(self, posts: Mapping[str, Respond], log: Log) -> None:
-        """Answer POST at these paths."""
+    def __init__(
+        self,
+        posts: Mapping[str, Respond],
+        log: Log,
+        find: Callable[[str], Respond | None] = lambda _path: None,
+    ) -> None:
+        """Answer POST at these paths, and at those where somebody is to be found."""
         self._posts = posts
+        self._find = find
         self._log = log
         self._is_leaving = False
 
@@ -69,7 +75,7 @@ class Door:
             return problem(503, "The request can't be served now; send it again later.")
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        respond = self._posts.get(request.path)
+        respond = self._posts.get(request.path) or self._find(request.path)
         if respond is None:
             return problem(404, "Nothing is at this address; events go to POST /v1/events.")
         if request.method != "POST":

@@ -8,8 +8,10 @@ from pydantic import SecretStr
 
 from bridge.domain.msisdn import NumberStatus
 from bridge.domain.routes import DEFAULT_ROUTE
+from bridge.settings.errors import SettingsError
 from bridge.settings.findings import READING, Findings, Mistake, no_number
 from bridge.settings.keys import KeyPath, dotted, shape_of, variable
+from bridge.settings.mappings import RESERVED
 from bridge.settings.root import Settings
 from bridge.settings.rule_checks import check_rules
 from bridge.settings.sections import RouteSettings, Section
@@ -37,6 +39,7 @@ def find_mistakes(
     for number, route in enumerate(settings.routes):
         _check_route(settings, number, route, findings)
     _check_route_names(settings, findings)
+    _check_hooks(settings, findings)
     check_rules(settings, findings)
     _check_agents(settings, findings)
     for number, shared in enumerate(settings.contacts.shared_numbers):
@@ -155,6 +158,29 @@ def _check_route_names(settings: Settings, findings: Findings) -> None:
             findings.add(path, f"is that of {dotted(before[:2])} too; use another name", before)
         else:
             first[route.name] = number
+
+
+def _check_hooks(settings: Settings, findings: Findings) -> None:
+    """See that each hook is another source, and has a mapping."""
+    try:
+        known = settings.mappings.names()
+    except SettingsError:  # which is said where the mappings are looked at
+        return
+    first: dict[str, int] = {}
+    for number, hook in enumerate(settings.hooks):
+        path: KeyPath = ("hooks", number)
+        before = first.setdefault(hook.name, number)
+        if hook.name in RESERVED:
+            findings.add((*path, "name"), "is kept for another source; use another name")
+        elif before != number:
+            other: KeyPath = ("hooks", before, "name")
+            text = f"is that of {dotted(other[:2])} too; use another name"
+            findings.add((*path, "name"), text, other)
+        mapping = hook.mapping or hook.name
+        if mapping not in known:
+            key = "mapping" if hook.mapping else "name"
+            text = f"is no mapping that is there{settings.mappings.hint(mapping)}"
+            findings.add((*path, key), text, (*path, "name"))
 
 
 def _check_agents(settings: Settings, findings: Findings) -> None:

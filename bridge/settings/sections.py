@@ -74,6 +74,9 @@ class HookSettings(DoorSettings):
         examples=["front-desk"], description="its address is /v1/hooks/<name>; the events' source"
     )
     mapping: RouteName | None = Field(None, description="the mapping's name; none: the hook's own")
+    public_url: WebUrl | None = Field(
+        None, description="its address as the phone system sees it; none: as it was asked for"
+    )
 
 
 class AdminSettings(Section):
