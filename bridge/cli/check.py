@@ -14,6 +14,7 @@ from bridge.cli import rehearse
 from bridge.cli.routes import serves
 from bridge.domain.jwt import TokenClaims, read_claims
 from bridge.domain.routes import DEFAULT_ROUTE, Route, is_outlet
+from bridge.inbound.hooks import HOOKS_PREFIX
 from bridge.settings import Settings, SettingsError, load_settings
 from bridge.settings.rule_checks import unreachable
 
@@ -73,6 +74,7 @@ def check(
                 "problems": [],
                 **played,
                 "routes": [_as_json(route, tokens.get(route.name)) for route in routes],
+                "hooks": _hooks(settings),
                 "recommendations": _advice(settings, routes),
                 "notices": settings.notices(),
             }
@@ -108,6 +110,25 @@ def _advice(settings: Settings, routes: Sequence[Route]) -> list[str]:
             " alone; set it to the Secret Key of Cention's callback settings"
         )
     return lines
+
+
+def _hooks(settings: Settings) -> list[dict[str, str]]:
+    """Return the hooks that the settings or the site's own mappings name.
+
+    Those of shipped mappings are there all the same.
+    """
+    named = {hook.name for hook in settings.hooks}
+    return [
+        {
+            "path": HOOKS_PREFIX + name,
+            "mapping": hook.mapping or name,
+            "authentication": "authenticated by itself"
+            if hook.auth_tokens or hook.signing_secrets
+            else "authenticated as [http] says",
+        }
+        for name, hook in settings.hook_table().items()
+        if name in named or not settings.mappings.is_shipped(name)
+    ]
 
 
 def _as_json(route: Route, claims: TokenClaims | None) -> dict[str, Any]:
@@ -154,6 +175,8 @@ def _print_table(
         # As Text, because what a site writes may look like rich's markup.
         table.add_row(*(Text(cell) for cell in cells))
     console.print(table)
+    for hook in _hooks(settings):
+        typer.echo(f"{hook['path']}: by mapping {hook['mapping']}, {hook['authentication']}")
     for line in (*_advice(settings, routes), *settings.notices()):
         typer.echo(line)
     typer.echo("The settings are right.")

@@ -73,10 +73,11 @@ def trace(
     # What a shell passes on may be no text; nothing is kept under that.
     reference_id = reference_id.encode(errors="replace").decode()
     with reading(read_settings(config, secrets_dir)) as connection:
-        call, source = _one_call(connection, reference_id, source)
+        asked, source = _one_call(connection, reference_id, source)
+        call = asked
         story = stories.story(connection, call, source)
         if not any(story.values()):
-            call = stories.belongs_to(connection, call) or call
+            call = stories.belongs_to(connection, call, source) or call
             story = stories.story(connection, call, source)
         pauses = queries.pauses(connection)
     if not any(story.values()):
@@ -86,8 +87,8 @@ def trace(
     if json:
         print_json(_as_json(call, story, gates))
         return
-    if call != reference_id:
-        typer.echo(shown(f"{reference_id} is an outbound call that belongs to {call}."))
+    if call != asked:
+        typer.echo(shown(f"{asked} is an outbound call that belongs to {call}."))
     _print(call, story, gates)
 
 

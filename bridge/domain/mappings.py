@@ -224,8 +224,9 @@ class _Work:
         elif not note and field.table:
             value = look_up(self._mapping.tables[field.table], found)
             if value is None:
-                note = f"table {field.table} has no such value"
-                value = found if field.keeps and not isinstance(found, list) else None
+                keeps = field.keeps and not isinstance(found, list)
+                note = f"not in table {field.table}{', so as it is' if keeps else ''}"
+                value = found if keeps else None
             found = value
         if _is_absent(found):
             found = field.default

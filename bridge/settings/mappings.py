@@ -15,8 +15,7 @@ from bridge.domain.mapping_files import InvalidMapping, read_mapping
 from bridge.domain.mappings import MappingOf
 from bridge.domain.spelling import hint
 from bridge.settings.errors import SettingsError
-from bridge.settings.overlays import reason
-from bridge.settings.sources import read_file
+from bridge.settings.toml_files import read_file, reason
 
 FOLDER: Final = "mappings"
 _SUFFIX: Final = ".toml"
@@ -40,7 +39,8 @@ class Shelf:
     `folder` is the site's, if it may have one.
     """
 
-    folder: Path | None = None
+    # Where they are is nothing that settings say.
+    folder: Path | None = field(default=None, compare=False)
     _read: dict[str, MappingOf] = field(default_factory=dict, repr=False, compare=False)
 
     def names(self) -> dict[str, Path]:
@@ -99,7 +99,10 @@ class Shelf:
 
 def shelf_of(config: Path | None) -> Shelf:
     """Return the mappings for the settings in this file."""
-    return Shelf(config.parent / FOLDER if config is not None else None)
+    folder = config.parent / FOLDER if config is not None else None
+    # In the sources, the settings' file lies beside what is shipped.
+    is_own = folder is not None and folder.resolve() != shipped_folder().resolve()
+    return Shelf(folder if is_own else None)
 
 
 def is_hook_name(name: str) -> bool:

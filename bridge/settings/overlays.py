@@ -4,7 +4,6 @@ Both name one key each. `__` (in file names a dot, too) stands between levels, c
 matter, and the tables of a list go by name or number: `routes.sales.token`, `agents.0.token`.
 """
 
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import orjson
 
 from bridge.settings.keys import Shape, shape_of
 from bridge.settings.root import Settings
+from bridge.settings.toml_files import reason
 
 PREFIX: Final = "bridge_"
 _SECRET_BYTES_MAX: Final = 1024 * 1024
@@ -67,11 +67,6 @@ def from_files(folder: Path) -> tuple[list[Overlay], list[str]]:
         except Unreadable as error:
             problems.append(f"{file}: {error}")
     return found, problems
-
-
-def reason(error: OSError) -> str:
-    """Return why a file can't be read, without its name."""
-    return f"can't be read ({os.strerror(error.errno) if error.errno else type(error).__name__})"
 
 
 def decode(overlay: Overlay, shape: Shape) -> Any:

@@ -64,7 +64,7 @@ def story(connection: Connection, reference_id: str, source: str | None = None) 
     }
 
 
-def belongs_to(connection: Connection, reference_id: str) -> str | None:
+def belongs_to(connection: Connection, reference_id: str, source: str | None = None) -> str | None:
     """Return the call that an outbound call of this reference was counted to, if it was.
 
     Only the content of its events tells, so it is known for as long as that is kept.
@@ -75,6 +75,8 @@ def belongs_to(connection: Connection, reference_id: str) -> str | None:
         events.event_type.in_([one for one in EventType if one.is_outbound]),
         func.instr(events.payload, _bytes(said[1:-1])) > 0,
     )
+    if source is not None:
+        query = query.where(events.source == source)
     return connection.execute(query.limit(1)).scalar()
 
 
@@ -100,13 +102,13 @@ def _refused(
     since_us = min((event["received_us"] for event in came), default=0) - DAY_US
     table = tables.quarantine
     said = json.dumps(reference_id, ensure_ascii=False)
-    in_form = f"={quote_plus(reference_id)}&"
+    in_form = _bytes(f"={quote_plus(reference_id, errors='replace')}")
     query = select(table).where(
         table.c.received_us >= since_us,
         or_(
             func.instr(table.c.body, _bytes(said)) > 0,
-            # A form's last field has nothing after it.
-            func.instr(table.c.body.concat(b"&"), _bytes(in_form)) > 0,
+            func.instr(table.c.body, in_form + b"&") > 0,
+            func.substr(table.c.body, -len(in_form)) == in_form,
         ),
     )
     if source is not None:

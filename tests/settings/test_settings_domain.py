@@ -21,6 +21,7 @@ KEYS = [
     "hooks.signing_secrets",
     "hooks.name",
     "hooks.mapping",
+    "hooks.public_url",
     "admin.listen",
     "store.url",
     "cention.base_url",
