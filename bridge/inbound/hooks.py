@@ -109,8 +109,16 @@ class HookEndpoint(EventsEndpoint):
     async def _answer_made(
         self, events: Sequence[Made], raw: bytes, request: web.BaseRequest, span: Span
     ) -> web.Response:
+        is_large = len(raw) > SINGLE_BYTES_MAX
+        if is_large and len(events) == 1 and not events[0].document.get("attachments"):
+            span.fail("too large")
+            return problem(413, f"One event holds at most {SINGLE_BYTES_MAX // 1024} KiB.")
         with begun(self._tracer, span, len(events)) as spans:
-            verdicts = await self._judge_made(events, spans)
+            if is_large:
+                admitted = await asyncio.to_thread(self._admit_made, events, spans)
+            else:
+                admitted = self._admit_made(events, spans)
+            verdicts = await self._take_made(admitted, spans)
             for one, verdict in zip(spans, verdicts, strict=True):
                 refused(one, verdict.status, verdict.event_type)
         if any(verdict.status == 503 for verdict in verdicts):
@@ -125,11 +133,18 @@ class HookEndpoint(EventsEndpoint):
         said = "No event of the body is valid."
         return problem(422, said, quarantine_id=quarantine_id, results=results)
 
-    async def _judge_made(self, events: Sequence[Made], spans: Sequence[Span]) -> list[Verdict]:
-        admitted = [
+    def _admit_made(
+        self, events: Sequence[Made], spans: Sequence[Span]
+    ) -> list[Arrival | InvalidEvent]:
+        return [
             admit_made(self._ingest, made, source=self.source, trace=span.traceparent)
             for made, span in zip(events, spans, strict=True)
         ]
+
+    async def _take_made(
+        self, admitted: Sequence[Arrival | InvalidEvent], spans: Sequence[Span]
+    ) -> list[Verdict]:
+        """Keep what was admitted; return a verdict on each, in order."""
         arrivals = [one for one in admitted if isinstance(one, Arrival)]
         receipts = iter(await self._ingest.take(arrivals) if arrivals else [])
         verdicts = []

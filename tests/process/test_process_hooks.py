@@ -156,6 +156,13 @@ def test_what_can_not_be_taken_is_refused_and_kept(
         assert (found["source"], found["body"]) == (hook, body.encode())
 
 
+def test_one_event_is_no_larger_than_elsewhere_and_many_may_be(circle: Circle) -> None:
+    large = flat("answered", new_reference(), comment="x" * 300_000)
+    assert post(circle, "aventa-flat", large).status == 413
+    filler = [{"type": "heartbeat", "x": "x" * 1000}] * 300
+    assert post(circle, "aventa-nested", {"events": filler}).json == {"status": "ignored"}
+
+
 def test_a_hook_with_a_token_of_its_own_takes_no_other(circle: Circle) -> None:
     body, path = json.dumps(flat("answered", new_reference())).encode(), "/v1/hooks/closed"
     headers = {"Content-Type": JSON, "Authorization": "Bearer letmein"}
