@@ -1,14 +1,20 @@
 """The mappings that are shipped, tried on the bodies that their phone systems document."""
 
+import contextlib
+import json
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from bridge.domain.errors import InvalidEvent
 from bridge.domain.events import parse_event
 from bridge.domain.mappings import Mapped, reply
 from bridge.inbound.forms import JSON, MULTIPART, URLENCODED
 from bridge.inbound.hooks import read_mapped
+from bridge.inbound.strict_json import StrictJsonError
 from bridge.settings.mappings import Shelf
 
 BODIES: Final = Path(__file__).parents[1] / "data" / "mappings"
@@ -161,3 +167,45 @@ def test_sipgate_is_asked_to_tell_of_answer_and_end() -> None:
     assert wanted.content_type == "application/xml"
     assert 'onAnswer="{public_url}" onHangup="{public_url}"' in wanted.body
     assert reply(mapping, {"event": "answer"}, {}) is None
+
+
+WORDS: Final = st.sampled_from(
+    [
+        *("newCall", "answer", "hangup", "in", "out", "cancel", "anonymous", "492111234567"),
+        *("inbound", "outbound-api", "outbound-dial", "ringing", "in-progress", "completed"),
+        *("call.initiated", "call.answered", "call.hangup", "incoming", "outgoing", "c-1", ""),
+        *("Sun, 25 Mar 2018 09:53:19 +0000", "1772357400", "ANSWERED", "heartbeat", "+4915791"),
+    ]
+)
+NAMES: Final = st.sampled_from(
+    [
+        *("event", "direction", "from", "to", "callId", "user", "cause", "queue", "type", "id"),
+        *("CallSid", "CallStatus", "Direction", "From", "To", "Timestamp", "ParentCallSid"),
+        *("data", "event_type", "payload", "call_session_id", "occurred_at", "hangup_cause"),
+        *("events", "call", "caller", "agent", "device", "extension", "at", "time", "call_id"),
+    ]
+)
+BODY: Final = st.dictionaries(
+    NAMES,
+    st.recursive(
+        WORDS | st.integers(-(2**63), 2**63 - 1) | st.none() | st.booleans() | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=6),
+        max_leaves=8,
+    ),
+    max_size=10,
+)
+
+
+@given(st.sampled_from(sorted(SHELF.names())), BODY)
+def test_whatever_is_posted_becomes_events_is_ignored_or_is_refused(
+    name: str, body: dict[str, Any]
+) -> None:
+    raw = json.dumps(body).encode()
+    try:
+        _, result = read_mapped(SHELF.mapping(name), raw, JSON, {}, RECEIVED_US)
+    except StrictJsonError:
+        return
+    assert bool(result.events) + bool(result.issues) + bool(result.ignored) == 1
+    for made in result.events:
+        with contextlib.suppress(InvalidEvent):
+            parse_event(made.document)
