@@ -29,6 +29,7 @@ LISTS: Final = frozenset(
 )
 WHOLE: Final = frozenset({"contact", "extraData", AGENT}) | LISTS
 _ID_REFERENCE_MAX: Final = 64
+_OF_AGENT: Final = "agent."
 _OWN_ID: Final = "made from the body"
 _OWN_TIME: Final = "when it was received, as the mapping gives none"
 
@@ -289,7 +290,11 @@ def _with_own_ids(made: Sequence[Made], body_hash: str) -> Iterator[Made]:
         event_id = one.document.get("eventId")
         if event_id is None:
             reference = str(one.document.get("referenceId", ""))[:_ID_REFERENCE_MAX]
-            parts = (reference, str(one.document.get("eventType", ""))[:32], body_hash)
+            event_type = str(one.document.get("eventType", ""))[:32]
+            # An agent comes and goes in the same words each time; to hear it twice does no harm.
+            comes_again = event_type.startswith(_OF_AGENT) and not one.is_timed
+            at = one.document["occurredAt"] if comes_again else ""
+            parts = (reference, event_type, body_hash, at)
             event_id = ":".join(filter(None, parts))
             told = (*told, Told(target="eventId", value=event_id, origin=_OWN_ID))
         elif not isinstance(event_id, str):

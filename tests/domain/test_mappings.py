@@ -151,6 +151,15 @@ class TestIdsAndTimes:
         assert [one.document["eventId"] for one in made] == ["e", "e#2", "e#3"]
         assert [one.document["referenceId"] for one in made] == ["a", "b", "c"]
 
+    def test_of_agents_the_same_words_at_another_time_are_another_event(self) -> None:
+        fields = {"eventType": {"value": "agent.available"}, "agentId": "who"}
+        mapping = read_mapping({"events": [{"fields": fields}]})
+        one, other = (
+            apply(mapping, {"who": "a"}, {}, f"2026-03-01T09:3{minute}:00Z").events[0].document
+            for minute in (0, 1)
+        )
+        assert one["eventId"] != other["eventId"]
+
     def test_a_long_reference_makes_no_id_that_is_too_long(self) -> None:
         assert len(document({"call": "c" * 128})["eventId"]) <= 128
 

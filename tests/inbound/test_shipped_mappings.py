@@ -119,6 +119,7 @@ def test_a_documented_body_becomes_the_event_that_it_means(
     "name",
     [
         "sipgate-io/dtmf.form",
+        "sipgate-io/hangup_forwarded.form",
         "zammad-cti/newcall_out.json",
         "telnyx-call-control/speak_ended.json",
         "twilio-status/leg_completed.form",
