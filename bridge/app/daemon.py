@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import Callable, Sequence
 from operator import attrgetter
+from ssl import SSLContext
 from typing import Any, Final
 
 import aiohttp
@@ -20,11 +21,14 @@ from bridge.cention.client import CentionSender
 from bridge.cention.reading import CentionReader
 from bridge.domain.errors import StoreError, StoreUnavailable
 from bridge.inbound import openapi
+from bridge.inbound.auth import Doorkeeper
 from bridge.inbound.callbacks import CALLBACKS_PATH
-from bridge.inbound.events import EventsEndpoint
+from bridge.inbound.events import SOURCE, EventsEndpoint
 from bridge.inbound.server import Door, Listener, admin_runner, door_runner
+from bridge.inbound.strangers import Strangers
 from bridge.onward.sender import OnwardSender
 from bridge.ops import systemd
+from bridge.ops.auth_metrics import AuthMetrics
 from bridge.ops.clock import SystemClock, SystemEntropy
 from bridge.ops.delivery_metrics import ONWARD
 from bridge.ops.health import Dependency, create_admin_app
@@ -90,6 +94,8 @@ class Bridge:
         self._metrics.registry.register(self._gauges.collector)
         self._metrics.registry.register(UpstreamCollector(lambda: self._dispatcher.channels))
         self._metrics.tokens(wiring.token_expiries(settings))
+        self._auth_metrics = AuthMetrics(self._metrics.registry)
+        self._has_tls = settings.http.tls_certificate is not None
         self._writer = SharedCommit(
             engine, on_commit=self._metrics.committed, on_broken=self._break_off
         )
@@ -123,11 +129,12 @@ class Bridge:
                 "/v1/events": self._endpoint.post,
                 CALLBACKS_PATH: self._way_back.callbacks.post,
             }
-            door = Listener(door_runner(Door(posts, self._log)))
+            door = self._door = Listener(door_runner(Door(posts, self._log)))
             try:
                 admin_at = await admin.open(wiring.place(self._settings.admin.listen))
                 listen = wiring.place(self._settings.http.listen)
-                events_at = await door.open(listen, self._passed)
+                tls = wiring.tls_context(self._settings)
+                events_at = await door.open(listen, self._passed, tls)
                 self._on_signals(load)
                 _spare_collector()
                 self._log.info("ready", events=events_at, admin=admin_at)
@@ -186,13 +193,15 @@ class Bridge:
             on_work=self._dispatcher.wake,
             outlet=None if self._is_dry else self._dispatcher,
         )
+        self._keep_doors(wiring.doorkeepers(settings))
         self._endpoint = EventsEndpoint(
             ingest=self._ingest,
             writer=self._writer,
             clock=clock,
             meter=self._metrics,
             log=self._log,
-            doorkeeper=wiring.doorkeeper(settings),
+            doorkeeper=self._doorkeepers[SOURCE],
+            strangers=Strangers(self._log, clock, self._auth_metrics),
             tracer=tracer,
             is_dry=self._is_dry,
         )
@@ -280,6 +289,8 @@ class Bridge:
             settings = await asyncio.to_thread(load)
             # Every template is compiled: not while events wait.
             policy = await asyncio.to_thread(wiring.ingest_policy, settings)
+            keepers = await asyncio.to_thread(wiring.doorkeepers, settings)
+            tls = await asyncio.to_thread(wiring.tls_context, settings)
         except SettingsError as error:
             for line in error.problems:
                 self._log.error("settings refused; the old ones stay in force", problem=line)
@@ -297,11 +308,30 @@ class Bridge:
         self._onward.options = wiring.onward_options(settings)
         self._way_back.reconfigure(settings)
         self._show_breakers()
-        self._endpoint.doorkeeper = wiring.doorkeeper(settings)
+        self._keep_doors(keepers)
+        self._endpoint.doorkeeper = self._doorkeepers[SOURCE]
+        await self._renew(tls)
         self._upkeep.retention = wiring.retention(settings)
         self._metrics.tokens(wiring.token_expiries(settings))
         self._log.info("settings read again")
         return True
+
+    def _keep_doors(self, keepers: dict[str, Doorkeeper]) -> None:
+        self._doorkeepers = keepers
+        self._auth_metrics.know(keepers)
+
+    async def _renew(self, tls: SSLContext | None) -> None:
+        """Take up a renewed certificate. Whether TLS is spoken at all, only a start decides."""
+        if (tls is not None) is not self._has_tls:
+            self._log.warning(
+                "this setting changes with a restart only", key="http.tls_certificate"
+            )
+        elif tls is not None:
+            try:
+                await self._door.renew(tls)
+            except OSError as error:
+                reason = error.strerror or type(error).__name__
+                self._log.error("the certificate stays the old one", reason=reason)
 
     async def _check(self) -> list[Dependency]:
         is_kept = True

@@ -84,8 +84,7 @@ def run(sources: Sources, *, is_dry: bool = False) -> int:
 
 def _load(sources: Sources, passed: Sequence[socket.socket]) -> Settings:
     settings = sources.load()
-    is_open = not settings.http.auth_tokens and not settings.http.signing_secrets
-    if is_open and any(map(systemd.is_reachable, passed)):
+    if settings.http.is_open and any(map(systemd.is_reachable, passed)):
         raise SettingsError([_OPEN_TO_ALL])
     return settings
 

@@ -3,9 +3,8 @@
 import asyncio
 import contextlib
 import socket
-import stat
+import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,24 +12,15 @@ from aiohttp import web
 
 from bridge.inbound.problems import problem
 from bridge.inbound.shapes import BODY_BYTES_MAX
+from bridge.inbound.sites import BACKLOG, Place, TlsSite, bound, remove_stale
 from bridge.ports import Log
 
 KEEPALIVE_S: Final = 75.0
-BACKLOG: Final = 1024
 # How long answers in hand may take when the daemon stops.
 SHUTDOWN_S: Final = 10.0
 # How long who is connected by then may still ask: what is on its way would else be lost with the
 # connection, and a connection that nobody has used yet was taken from the next daemon's queue.
 LAST_WORDS_S: Final = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where to listen: a host and port, or a socket's path."""
-
-    host: str = ""
-    port: int = 0
-    path: str = ""
 
 
 Respond = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -187,24 +177,54 @@ class Listener:
         self._sites: list[web.BaseSite] = []
         self._path = ""
 
-    async def open(self, place: Place, passed: Sequence[socket.socket] = ()) -> list[str]:
+    async def open(
+        self,
+        place: Place,
+        passed: Sequence[socket.socket] = (),
+        tls: ssl.SSLContext | None = None,
+    ) -> list[str]:
         """Listen on the sockets passed by systemd, else at the place; return the addresses.
+
+        With `tls`, nothing else than TLS is spoken, on sockets passed as well.
 
         Raises:
             OSError: the place can't be listened on.
         """
         await self._runner.setup()
+        if tls is not None:
+            self._path = "" if passed else place.path
+            for one in passed or await bound(place):
+                self._sites.append(TlsSite(self._runner, one, tls))
+            for site in self._sites:
+                await site.start()
+            return [_address(one, "https") for one in self._runner.addresses]
         for one in passed:
             self._sites.append(web.SockSite(self._runner, one, backlog=BACKLOG))
         if not passed and place.path:
             self._path = place.path
-            await asyncio.to_thread(_remove_stale, place.path)
+            await asyncio.to_thread(remove_stale, place.path)
             self._sites.append(web.UnixSite(self._runner, place.path, backlog=BACKLOG))
         elif not passed:
             self._sites.append(web.TCPSite(self._runner, place.host, place.port, backlog=BACKLOG))
         for site in self._sites:
             await site.start()
         return [_address(one) for one in self._runner.addresses]
+
+    async def renew(self, tls: ssl.SSLContext) -> None:
+        """Serve new connections with another certificate; those that are there go on.
+
+        The sockets stay open all the while, and who waits in their queues is served.
+
+        Raises:
+            OSError: the machine has no more descriptors; all is as before.
+        """
+        before = [site for site in self._sites if isinstance(site, TlsSite)]
+        after = [TlsSite(self._runner, site.another_socket(), tls) for site in before]
+        for new in after:
+            await new.start()
+        self._sites = [*after]
+        for old in before:
+            await old.stop()
 
     async def stop_accepting(self) -> None:
         """Take no new connections; those that are there go on."""
@@ -220,15 +240,8 @@ class Listener:
                 await asyncio.to_thread(Path(self._path).unlink)
 
 
-def _remove_stale(path: str) -> None:
-    """Remove a socket that a killed daemon left behind; never anything else."""
-    place = Path(path)
-    if place.exists() and stat.S_ISSOCK(place.stat().st_mode):
-        place.unlink()
-
-
-def _address(of: object) -> str:
+def _address(of: object, scheme: str = "http") -> str:
     if isinstance(of, tuple):
         host, port = of[0], of[1]
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
     return f"unix:{of}"
