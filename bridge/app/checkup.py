@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from bridge.app import judging, measuring, probing, wiring
+from bridge.app.doors import guards
 from bridge.app.measured import AnswerFacts, Finding, Verdict
 from bridge.domain.jwt import read_claims
 from bridge.domain.routes import is_outlet
@@ -87,6 +88,7 @@ def _checks(settings: Settings, sources: Sources) -> Iterator[Check]:
         return judging.judge_limits(measuring.limits(pid))
 
     yield Check("settings", lambda: judging.judge_notices(settings.notices()))
+    yield Check("authentication", lambda: judging.judge_guards(guards(settings)))
     yield Check("delivery.in_doubt", lambda: [judging.judge_in_doubt(settings.in_doubt_policy)])
     yield Check("secrets", secrets)
     yield Check("store", lambda: judging.judge_store(measuring.store(url)))

@@ -1,0 +1,56 @@
+"""What guards each source of events, in numbers: for `check` and `doctor`, which show no secret."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bridge.inbound.events import SOURCE
+from bridge.settings import Settings
+from bridge.settings.sections import HookSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What is asked of whoever posts: any one of the credentials, and all of the conditions."""
+
+    source: str
+    credentials: Mapping[str, int]
+    addresses: int
+    has_client_certificates: bool
+
+    @property
+    def words(self) -> str:
+        """What is asked, in a few words."""
+        any_of = [f"{count} {key}" for key, count in self.credentials.items()]
+        all_of = [" or ".join(any_of)] if any_of else []
+        if self.addresses:
+            all_of.append(f"{self.addresses} allowed_addresses")
+        if self.has_client_certificates:
+            all_of.append("a client certificate")
+        return ", and ".join(all_of) or "nothing: only this machine can reach it"
+
+    @property
+    def document(self) -> dict[str, object]:
+        """The same for programs."""
+        return {
+            "source": self.source,
+            "credentials": dict(self.credentials),
+            "allowed_addresses": self.addresses,
+            "client_certificates": self.has_client_certificates,
+        }
+
+
+def guards(settings: Settings) -> list[Guard]:
+    """Return what guards each source, `/v1/events` first."""
+    return [_guard(settings, None), *(_guard(settings, hook) for hook in settings.hooks)]
+
+
+def _guard(settings: Settings, hook: HookSettings | None) -> Guard:
+    http = settings.http
+    own = hook.credentials if hook is not None else {}
+    addresses = hook.allowed_addresses if hook is not None else ()
+    return Guard(
+        source=SOURCE if hook is None else hook.name,
+        credentials=own or http.credentials,
+        addresses=len(addresses or http.allowed_addresses),
+        has_client_certificates=http.tls_client_ca is not None,
+    )
