@@ -16,7 +16,7 @@ from bridge.domain.units import DAY_US
 from bridge.inbound.auth import Doorkeeper, DoorKeys
 from bridge.inbound.callbacks import Caller
 from bridge.inbound.events import SOURCE
-from bridge.inbound.sites import Place
+from bridge.inbound.server import Place
 from bridge.onward.sender import OnwardOptions
 from bridge.ops.delivery_metrics import ONWARD
 from bridge.services.answers import AnswerPolicy

@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import stat
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,15 +14,25 @@ from aiohttp import web
 
 from bridge.inbound.problems import problem
 from bridge.inbound.shapes import BODY_BYTES_MAX
-from bridge.inbound.sites import BACKLOG, Place, TlsSite, bound, remove_stale
+from bridge.inbound.sites import TlsSite, bind_tcp
 from bridge.ports import Log
 
 KEEPALIVE_S: Final = 75.0
+BACKLOG: Final = 1024
 # How long answers in hand may take when the daemon stops.
 SHUTDOWN_S: Final = 10.0
 # How long who is connected by then may still ask: what is on its way would else be lost with the
 # connection, and a connection that nobody has used yet was taken from the next daemon's queue.
 LAST_WORDS_S: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where to listen: a host and port, or a socket's path."""
+
+    host: str = ""
+    port: int = 0
+    path: str = ""
 
 
 Respond = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -192,23 +204,31 @@ class Listener:
         """
         await self._runner.setup()
         if tls is not None:
-            self._path = "" if passed else place.path
-            for one in passed or await bound(place):
-                self._sites.append(TlsSite(self._runner, one, tls))
-            for site in self._sites:
-                await site.start()
-            return [_address(one, "https") for one in self._runner.addresses]
+            return await self._open_tls(passed or await self._bound(place), tls)
         for one in passed:
             self._sites.append(web.SockSite(self._runner, one, backlog=BACKLOG))
         if not passed and place.path:
             self._path = place.path
-            await asyncio.to_thread(remove_stale, place.path)
+            await asyncio.to_thread(_remove_stale, place.path)
             self._sites.append(web.UnixSite(self._runner, place.path, backlog=BACKLOG))
         elif not passed:
             self._sites.append(web.TCPSite(self._runner, place.host, place.port, backlog=BACKLOG))
         for site in self._sites:
             await site.start()
         return [_address(one) for one in self._runner.addresses]
+
+    async def _bound(self, place: Place) -> list[socket.socket]:
+        if not place.path:
+            return await bind_tcp(place.host, place.port)
+        self._path = place.path
+        await asyncio.to_thread(_remove_stale, place.path)
+        return [await asyncio.to_thread(_bind, place)]
+
+    async def _open_tls(self, sockets: Sequence[socket.socket], tls: ssl.SSLContext) -> list[str]:
+        self._sites.extend(TlsSite(self._runner, one, tls, BACKLOG) for one in sockets)
+        for site in self._sites:
+            await site.start()
+        return [_address(one, "https") for one in self._runner.addresses]
 
     async def renew(self, tls: ssl.SSLContext) -> None:
         """Serve new connections with another certificate; those that are there go on.
@@ -219,10 +239,17 @@ class Listener:
             OSError: the machine has no more descriptors; all is as before.
         """
         before = [site for site in self._sites if isinstance(site, TlsSite)]
-        after = [TlsSite(self._runner, site.another_socket(), tls) for site in before]
-        for new in after:
-            await new.start()
-        self._sites = [*after]
+        after: list[web.BaseSite] = []
+        try:
+            for site in before:
+                new = TlsSite(self._runner, site.another_socket(), tls, BACKLOG)
+                await new.start()
+                after.append(new)
+        except OSError:
+            for one in after:
+                await one.stop()
+            raise
+        self._sites = after
         for old in before:
             await old.stop()
 
@@ -238,6 +265,24 @@ class Listener:
         if self._path:
             with contextlib.suppress(OSError):
                 await asyncio.to_thread(Path(self._path).unlink)
+
+
+def _remove_stale(path: str) -> None:
+    """Remove a socket that a killed daemon left behind; never anything else."""
+    place = Path(path)
+    if place.exists() and stat.S_ISSOCK(place.stat().st_mode):
+        place.unlink()
+
+
+def _bind(place: Place) -> socket.socket:
+    """Return a socket at a path."""
+    bound = socket.socket(socket.AF_UNIX)
+    try:
+        bound.bind(place.path)
+    except OSError:
+        bound.close()
+        raise
+    return bound
 
 
 def _address(of: object, scheme: str = "http") -> str:

@@ -1,27 +1,14 @@
-"""Where the door stands: places, and listening sockets that speak TLS."""
+"""Listening sockets that speak TLS, and can be handed from one certificate to the next."""
 
 import asyncio
 import socket
 import ssl
-import stat
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
 
-BACKLOG: Final = 1024
 # Whoever has connected and says nothing is no request yet, and is counted nowhere.
 HANDSHAKE_S: Final = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where to listen: a host and port, or a socket's path."""
-
-    host: str = ""
-    port: int = 0
-    path: str = ""
 
 
 class TlsSite(web.BaseSite):
@@ -29,9 +16,11 @@ class TlsSite(web.BaseSite):
 
     __slots__ = ("_sock",)
 
-    def __init__(self, runner: web.BaseRunner, sock: socket.socket, tls: ssl.SSLContext) -> None:
+    def __init__(
+        self, runner: web.BaseRunner, sock: socket.socket, tls: ssl.SSLContext, backlog: int
+    ) -> None:
         """Prepare to serve what the runner runs, on a socket that is this site's own from now."""
-        super().__init__(runner, ssl_context=tls, backlog=BACKLOG)
+        super().__init__(runner, ssl_context=tls, backlog=backlog)
         self._sock = sock
 
     @property
@@ -64,22 +53,19 @@ class TlsSite(web.BaseSite):
         return self._sock.dup()
 
 
-async def bound(place: Place) -> list[socket.socket]:
-    """Return sockets bound to all that a place means, as asyncio would bind them.
+async def bind_tcp(host: str, port: int) -> list[socket.socket]:
+    """Return sockets bound to all addresses of a host, as asyncio would bind them.
 
     Raises:
-        OSError: it can't be had.
+        OSError: one of them can't be had.
     """
-    if place.path:
-        await asyncio.to_thread(remove_stale, place.path)
-        return [_bound(socket.AF_UNIX, place.path)]
     found = await asyncio.get_running_loop().getaddrinfo(
-        place.host, place.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )
     sockets: list[socket.socket] = []
     try:
         for family, address in dict.fromkeys((one[0], one[4]) for one in found):
-            sockets.append(_bound(family, address))
+            sockets.append(_bind(family, address))
     except OSError:
         for one in sockets:
             one.close()
@@ -87,11 +73,10 @@ async def bound(place: Place) -> list[socket.socket]:
     return sockets
 
 
-def _bound(family: socket.AddressFamily, address: Any) -> socket.socket:
+def _bind(family: socket.AddressFamily, address: Any) -> socket.socket:
     one = socket.socket(family, socket.SOCK_STREAM)
     try:
-        if family != socket.AF_UNIX:
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         one.bind(address)
@@ -99,10 +84,3 @@ def _bound(family: socket.AddressFamily, address: Any) -> socket.socket:
         one.close()
         raise
     return one
-
-
-def remove_stale(path: str) -> None:
-    """Remove a socket that a killed daemon left behind; never anything else."""
-    place = Path(path)
-    if place.exists() and stat.S_ISSOCK(place.stat().st_mode):
-        place.unlink()

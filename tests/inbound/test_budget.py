@@ -12,8 +12,7 @@ from bridge.domain.rules import RuleBook
 from bridge.inbound import bodies
 from bridge.inbound.auth import Doorkeeper
 from bridge.inbound.events import EventsEndpoint
-from bridge.inbound.server import Door, Listener, door_runner
-from bridge.inbound.sites import Place
+from bridge.inbound.server import Door, Listener, Place, door_runner
 from bridge.ops.clock import SystemClock
 from bridge.ops.logs import configure, stderr
 from bridge.ops.metrics import BridgeMetrics
