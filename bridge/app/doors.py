@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+from bridge.app.measured import Finding, Verdict
+from bridge.domain.units import DAY_US, SECOND_US
 from bridge.inbound.events import SOURCE
 from bridge.settings import Settings
 from bridge.settings.sections import HookSettings
@@ -54,3 +57,30 @@ def _guard(settings: Settings, hook: HookSettings | None) -> Guard:
         addresses=len(addresses or http.allowed_addresses),
         has_client_certificates=http.tls_client_ca is not None,
     )
+
+
+def certificate_ends_s(path: str) -> float:
+    """Return until when a certificate is good, in Unix seconds.
+
+    Raises:
+        OSError: it can't be read.
+        ValueError: it is none.
+    """
+    # Here, because the daemon does without.
+    from cryptography.x509 import load_pem_x509_certificate  # noqa: PLC0415 - see above
+
+    certificate = load_pem_x509_certificate(Path(path).read_bytes())
+    return certificate.not_valid_after_utc.timestamp()
+
+
+def judge_certificate(ends_s: float, now_s: float, soon_s: float) -> Finding:
+    """Judge how long the daemon's own certificate is still good."""
+    days = (ends_s - now_s) / (DAY_US / SECOND_US)
+    if days <= 0:
+        verdict, detail = Verdict.FAIL, "has expired: no caller comes in"
+    elif ends_s - now_s < soon_s:
+        verdict, detail = Verdict.WARN, f"expires in {days:.0f} days"
+    else:
+        return Finding("http.tls_certificate", Verdict.OK, f"good for {days:.0f} days")
+    advice = "renew it, and systemctl reload aventa-bridge"
+    return Finding("http.tls_certificate", verdict, detail, advice)
