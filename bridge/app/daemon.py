@@ -7,13 +7,13 @@ import signal
 import socket
 from collections.abc import Callable, Sequence
 from operator import attrgetter
-from ssl import SSLContext
 from typing import Any, Final
 
 import aiohttp
 from sqlalchemy import Engine
 
 from bridge.app import wiring
+from bridge.app.entrance import Entrance
 from bridge.app.gauges import StoreGauges
 from bridge.app.senders import Senders
 from bridge.app.way_back import Kept, WayBack
@@ -95,7 +95,6 @@ class Bridge:
         self._metrics.registry.register(UpstreamCollector(lambda: self._dispatcher.channels))
         self._metrics.tokens(wiring.token_expiries(settings))
         self._auth_metrics = AuthMetrics(self._metrics.registry)
-        self._has_tls = settings.http.tls_certificate is not None
         self._writer = SharedCommit(
             engine, on_commit=self._metrics.committed, on_broken=self._break_off
         )
@@ -129,12 +128,11 @@ class Bridge:
                 "/v1/events": self._endpoint.post,
                 CALLBACKS_PATH: self._way_back.callbacks.post,
             }
-            door = self._door = Listener(door_runner(Door(posts, self._log)))
+            door = Listener(door_runner(Door(posts, self._log)))
+            self._entrance = Entrance(door, self._settings, self._passed)
             try:
                 admin_at = await admin.open(wiring.place(self._settings.admin.listen))
-                listen = wiring.place(self._settings.http.listen)
-                tls = wiring.tls_context(self._settings)
-                events_at = await door.open(listen, self._passed, tls)
+                events_at = await self._entrance.open()
                 self._on_signals(load)
                 _spare_collector()
                 self._log.info("ready", events=events_at, admin=admin_at)
@@ -193,6 +191,7 @@ class Bridge:
             on_work=self._dispatcher.wake,
             outlet=None if self._is_dry else self._dispatcher,
         )
+        self._strangers = Strangers(self._log, clock, self._auth_metrics)
         self._keep_doors(wiring.doorkeepers(settings))
         self._endpoint = EventsEndpoint(
             ingest=self._ingest,
@@ -201,7 +200,7 @@ class Bridge:
             meter=self._metrics,
             log=self._log,
             doorkeeper=self._doorkeepers[SOURCE],
-            strangers=Strangers(self._log, clock, self._auth_metrics),
+            strangers=self._strangers,
             tracer=tracer,
             is_dry=self._is_dry,
         )
@@ -290,7 +289,7 @@ class Bridge:
             # Every template is compiled: not while events wait.
             policy = await asyncio.to_thread(wiring.ingest_policy, settings)
             keepers = await asyncio.to_thread(wiring.doorkeepers, settings)
-            tls = await asyncio.to_thread(wiring.tls_context, settings)
+            await self._entrance.renew(settings)
         except SettingsError as error:
             for line in error.problems:
                 self._log.error("settings refused; the old ones stay in force", problem=line)
@@ -310,7 +309,6 @@ class Bridge:
         self._show_breakers()
         self._keep_doors(keepers)
         self._endpoint.doorkeeper = self._doorkeepers[SOURCE]
-        await self._renew(tls)
         self._upkeep.retention = wiring.retention(settings)
         self._metrics.tokens(wiring.token_expiries(settings))
         self._log.info("settings read again")
@@ -319,19 +317,6 @@ class Bridge:
     def _keep_doors(self, keepers: dict[str, Doorkeeper]) -> None:
         self._doorkeepers = keepers
         self._auth_metrics.know(keepers)
-
-    async def _renew(self, tls: SSLContext | None) -> None:
-        """Take up a renewed certificate. Whether TLS is spoken at all, only a start decides."""
-        if (tls is not None) is not self._has_tls:
-            self._log.warning(
-                "this setting changes with a restart only", key="http.tls_certificate"
-            )
-        elif tls is not None:
-            try:
-                await self._door.renew(tls)
-            except OSError as error:
-                reason = error.strerror or type(error).__name__
-                self._log.error("the certificate stays the old one", reason=reason)
 
     async def _check(self) -> list[Dependency]:
         is_kept = True

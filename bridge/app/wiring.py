@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from ssl import SSLContext
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -25,9 +24,8 @@ from bridge.services.folding import IngestPolicy
 from bridge.services.reconcile import LookupPolicy
 from bridge.services.recording import DispatchPolicy
 from bridge.services.upkeep import Retention
-from bridge.settings import Address, Settings, SettingsError
+from bridge.settings import Address, Settings
 from bridge.settings.sections import DoorSettings, HookSettings, secret_text
-from bridge.wire.tls import TlsProblem, server_context
 
 # Answers are sent on as fast as they come, but what was held back doesn't come all at once.
 ONWARD_PER_MINUTE: Final = 6000
@@ -175,21 +173,6 @@ def door_keys(settings: Settings, hook: HookSettings | None = None) -> DoorKeys:
         allowed=(hook.allowed_addresses if hook is not None else ()) or http.allowed_addresses,
         proxies=http.trusted_proxies,
     )
-
-
-def tls_context(settings: Settings) -> SSLContext | None:
-    """Return what TLS is served with; None where it is not.
-
-    Raises:
-        SettingsError: a file has become unreadable since the settings were checked.
-    """
-    http = settings.http
-    if http.tls_certificate is None:
-        return None
-    try:
-        return server_context(http.tls_certificate, http.tls_key or "", http.tls_client_ca or "")
-    except TlsProblem as problem:
-        raise SettingsError([f"http.{problem.key}: {problem}"]) from None
 
 
 def retention(settings: Settings) -> Retention:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from settings_site import Site
 
 from bridge.app import wiring
+from bridge.app.entrance import tls_context
 
 PUBLIC = base64.b64encode(bytes(range(32))).decode()
 TLS = Path(__file__).parents[1] / "data" / "tls"
@@ -129,11 +130,11 @@ def test_the_files_of_tls_are_found_by_their_names_among_the_secrets(site: Site)
     http = site.load('[http]\ntls_certificate = "bridge-tls.pem"\n').http
     assert http.tls_certificate == str(folder / "bridge-tls.pem")
     assert http.tls_key == str(folder / "http.tls_key")
-    assert wiring.tls_context(site.load()) is not None
+    assert tls_context(site.load()) is not None
 
 
 def test_without_a_certificate_there_is_no_tls(site: Site) -> None:
-    assert wiring.tls_context(site.load()) is None
+    assert tls_context(site.load()) is None
 
 
 def test_the_files_of_tls_are_tried_and_what_is_wrong_is_one_line(site: Site) -> None:
