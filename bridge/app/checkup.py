@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from bridge.app import judging, measuring, probing, wiring
+from bridge.app.doors import certificate_ends_s, guards, judge_certificate
 from bridge.app.measured import AnswerFacts, Finding, Verdict
 from bridge.domain.jwt import read_claims
 from bridge.domain.routes import is_outlet
@@ -87,6 +88,10 @@ def _checks(settings: Settings, sources: Sources) -> Iterator[Check]:
         return judging.judge_limits(measuring.limits(pid))
 
     yield Check("settings", lambda: judging.judge_notices(settings.notices()))
+    yield Check("authentication", lambda: judging.judge_guards(guards(settings)))
+    if (certificate := settings.http.tls_certificate) is not None:
+        path = certificate
+        yield Check("http.tls_certificate", lambda: [_own_certificate(path)])
     yield Check("delivery.in_doubt", lambda: [judging.judge_in_doubt(settings.in_doubt_policy)])
     yield Check("secrets", secrets)
     yield Check("store", lambda: judging.judge_store(measuring.store(url)))
@@ -106,6 +111,10 @@ def _network(settings: Settings) -> Iterator[Check]:
     yield Check("Cention answers", lambda: _answers(settings))
     if forward_url:
         yield Check("callbacks.forward_url", lambda: way("callbacks.forward_url", forward_url))
+
+
+def _own_certificate(path: str) -> Finding:
+    return judge_certificate(certificate_ends_s(path), time.time(), judging.EXPIRES_SOON_S)
 
 
 def _tokens(settings: Settings) -> list[Finding]:

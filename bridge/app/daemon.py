@@ -5,8 +5,7 @@ import contextlib
 import gc
 import signal
 import socket
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any, Final
 
@@ -14,21 +13,22 @@ import aiohttp
 from sqlalchemy import Engine
 
 from bridge.app import wiring
+from bridge.app.entrance import Entrance
 from bridge.app.gauges import StoreGauges
+from bridge.app.reception import Reception
 from bridge.app.senders import Senders
 from bridge.app.way_back import Kept, WayBack
 from bridge.cention.client import CentionSender
 from bridge.cention.reading import CentionReader
 from bridge.domain.errors import StoreError, StoreUnavailable
-from bridge.domain.events import EVENTS_SOURCE
 from bridge.inbound import openapi
-from bridge.inbound.auth import Doorkeeper
 from bridge.inbound.callbacks import CALLBACKS_PATH
-from bridge.inbound.events import EventsEndpoint
-from bridge.inbound.hooks import HookEndpoint, Hooks
+from bridge.inbound.events import EVENTS_PATH, DoorPorts
 from bridge.inbound.server import Door, Listener, admin_runner, door_runner
+from bridge.inbound.strangers import Strangers
 from bridge.onward.sender import OnwardSender
 from bridge.ops import systemd
+from bridge.ops.auth_metrics import AuthMetrics
 from bridge.ops.clock import SystemClock, SystemEntropy
 from bridge.ops.delivery_metrics import ONWARD
 from bridge.ops.health import Dependency, create_admin_app
@@ -94,6 +94,7 @@ class Bridge:
         self._metrics.registry.register(self._gauges.collector)
         self._metrics.registry.register(UpstreamCollector(lambda: self._dispatcher.channels))
         self._metrics.tokens(wiring.token_expiries(settings))
+        self._auth_metrics = AuthMetrics(self._metrics.registry)
         self._writer = SharedCommit(
             engine, on_commit=self._metrics.committed, on_broken=self._break_off
         )
@@ -124,14 +125,14 @@ class Bridge:
             )
             admin = Listener(admin_runner(app))
             posts = {
-                "/v1/events": self._endpoint.post,
+                EVENTS_PATH: self._reception.events.post,
                 CALLBACKS_PATH: self._way_back.callbacks.post,
             }
-            door = Listener(door_runner(Door(posts, self._log, self._hooks.find)))
+            door = Listener(door_runner(Door(posts, self._log, self._reception.hooks.find)))
+            self._entrance = Entrance(door, self._settings, self._passed)
             try:
                 admin_at = await admin.open(wiring.place(self._settings.admin.listen))
-                listen = wiring.place(self._settings.http.listen)
-                events_at = await door.open(listen, self._passed)
+                events_at = await self._entrance.open()
                 self._on_signals(load)
                 _spare_collector()
                 self._log.info("ready", events=events_at, admin=admin_at)
@@ -190,19 +191,17 @@ class Bridge:
             on_work=self._dispatcher.wake,
             outlet=None if self._is_dry else self._dispatcher,
         )
-        self._door_ports = {
-            "ingest": self._ingest,
-            "writer": self._writer,
-            "clock": clock,
-            "meter": self._metrics,
-            "log": self._log,
-            "tracer": tracer,
-            "is_dry": self._is_dry,
-        }
-        doorkeepers = wiring.doorkeepers(settings)
-        self._endpoint = EventsEndpoint(**self._door_ports, doorkeeper=doorkeepers[EVENTS_SOURCE])
-        self._hooks = Hooks()
-        self._hooks.replace(self._hook_endpoints(settings, doorkeepers))
+        ports = DoorPorts(
+            ingest=self._ingest,
+            writer=self._writer,
+            clock=clock,
+            meter=self._metrics,
+            log=self._log,
+            strangers=Strangers(self._log, clock, self._auth_metrics),
+            tracer=tracer,
+            is_dry=self._is_dry,
+        )
+        self._reception = Reception(settings, ports, self._auth_metrics)
         self._upkeep = Upkeep(
             writer=self._writer,
             clock=clock,
@@ -213,22 +212,6 @@ class Bridge:
             on_work=self._dispatcher.wake,
             tracer=tracer,
         )
-
-    def _hook_endpoints(
-        self, settings: Settings, doorkeepers: Mapping[str, Doorkeeper]
-    ) -> dict[str, HookEndpoint]:
-        """Return who answers for each hook; all bodies are read out of one room."""
-        return {
-            name: HookEndpoint(
-                **self._door_ports,
-                doorkeeper=doorkeepers[name],
-                source=name,
-                bodies=self._endpoint.bodies,
-                find=partial(settings.mappings.mapping, hook.mapping or name),
-                public_url=hook.public_url,
-            )
-            for name, hook in settings.hook_table().items()
-        }
 
     def _show_breakers(self) -> None:
         channels = self._dispatcher.channels
@@ -303,6 +286,8 @@ class Bridge:
             settings = await asyncio.to_thread(load)
             # Every template is compiled: not while events wait.
             policy = await asyncio.to_thread(wiring.ingest_policy, settings)
+            keepers = await asyncio.to_thread(wiring.doorkeepers, settings)
+            await self._entrance.renew(settings)
         except SettingsError as error:
             for line in error.problems:
                 self._log.error("settings refused; the old ones stay in force", problem=line)
@@ -320,9 +305,7 @@ class Bridge:
         self._onward.options = wiring.onward_options(settings)
         self._way_back.reconfigure(settings)
         self._show_breakers()
-        doorkeepers = wiring.doorkeepers(settings)
-        self._endpoint.doorkeeper = doorkeepers[EVENTS_SOURCE]
-        self._hooks.replace(self._hook_endpoints(settings, doorkeepers))
+        self._reception.reconfigure(settings, keepers)
         self._upkeep.retention = wiring.retention(settings)
         self._metrics.tokens(wiring.token_expiries(settings))
         self._log.info("settings read again")

@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
+from bridge.app.doors import Guard
 from bridge.app.measured import (
     AnswerFacts,
     EndpointFacts,
@@ -55,6 +56,14 @@ def judge_notices(notices: Sequence[str]) -> list[Finding]:
     """Judge what is set and does nothing."""
     notes = [Finding("settings", Verdict.NOTE, one) for one in notices]
     return [Finding("settings", Verdict.OK, "read without a mistake"), *notes]
+
+
+def judge_guards(guards: Sequence[Guard]) -> list[Finding]:
+    """Judge who may post: that it is told is enough, since the settings refuse what is open."""
+    return [
+        Finding("authentication", Verdict.OK, f"{one.source} asks for {one.words}")
+        for one in guards
+    ]
 
 
 def judge_in_doubt(policy: str) -> Finding:
