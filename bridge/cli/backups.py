@@ -157,8 +157,12 @@ def restore(
 @contextlib.contextmanager
 def _in_one_line() -> Iterator[None]:
     # Nobody is to find half a backup: what is in the making is removed also where a timer's
-    # patience ends.
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    # patience ends, or the terminal goes.
+    before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGHUP)}
+    for one, handler in before.items():
+        # Under nohup it is to go on.
+        if handler is not signal.SIG_IGN:
+            signal.signal(one, lambda *_: sys.exit(1))
     try:
         yield
     except (BackupFailed, StoreUnavailable) as error:
@@ -166,7 +170,8 @@ def _in_one_line() -> Iterator[None]:
     except StoreError as error:
         fail(str(error), code=2)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 @contextlib.contextmanager
@@ -179,7 +184,8 @@ def _locked(url: str, store: Path) -> Iterator[None]:
     try:
         lock = DaemonLock(url)
     except StoreError as error:
-        fail(f"{error}; stop it first")
+        advice = "systemctl stop aventa-bridge.socket aventa-bridge.service"
+        fail(f"{error}; stop it first ({advice})")
     try:
         restoring.own_as_folder(Path(f"{store}.lock"), store.parent)
         yield

@@ -28,6 +28,7 @@ from bridge.storage.backups import (
     sha256_of,
     working_folder,
 )
+from bridge.storage.engine import unfinished_mark
 from bridge.storage.files import beside, sync_folder
 from bridge.storage.schema import KNOWN_SCHEMAS
 
@@ -76,7 +77,7 @@ def unpacked(file: Path, store: Path, progress: Progress) -> Iterator[Unpacked]:
             room for it.
     """
     try:
-        with working_folder(store.parent, store.name) as folder:
+        with working_folder(store.parent) as folder:
             yield _unpack(file, folder, progress)
     except OSError as error:
         raise BackupFailed(f"{file}: can't be restored ({error.strerror or error})") from error
@@ -259,8 +260,9 @@ def _marks(values: list[Kind] | list[State]) -> str:
 def put_in_place(backup: Unpacked, store: Path, suffix: str) -> Path | None:
     """Let a backup be the store; return where the one that it replaces is kept, if there was one.
 
-    Whenever this is cut short, there is a whole store in its place: the old one, unless that was
-    damaged before, or the new one.
+    Whenever this is cut short, there is a whole store in its place: the old one, or the new one.
+    Where the old one was damaged and has a log, the two can't be exchanged at once: if this is cut
+    short then, no daemon starts on what is left until it is done again.
 
     Raises:
         BackupFailed: the folder can't be written, or another command is at work on the store.
@@ -275,14 +277,21 @@ def put_in_place(backup: Unpacked, store: Path, suffix: str) -> Path | None:
                 _settle(store)
             # A second name first, then the new one over the first: never neither of them.
             os.link(store, aside)
-        for end in _LOGS:
-            # Only a damaged store still has one; it would be read as the new one's.
-            log = Path(f"{store}{end}")
-            if log.exists() and aside is not None:
-                log.replace(f"{aside}{end}")
+        # Only a damaged store still has one; it would be read as the new one's.
+        logs = [log for end in _LOGS if (log := Path(f"{store}{end}")).exists()]
+        unfinished = unfinished_mark(store)
+        if logs:
+            unfinished.touch(mode=0o600)
+            own_as_folder(unfinished, store.parent)
+            sync_folder(store.parent)
+        for log in logs:
+            if aside is not None:
+                log.replace(f"{aside}{log.name.removeprefix(store.name)}")
             log.unlink(missing_ok=True)
         sync_folder(store.parent)
         backup.database.replace(store)
+        sync_folder(store.parent)
+        unfinished.unlink(missing_ok=True)
         sync_folder(store.parent)
     except OSError as error:
         raise BackupFailed(f"{store}: can't be replaced ({error.strerror or error})") from error

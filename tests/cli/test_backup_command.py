@@ -76,12 +76,15 @@ class TestBackup:
         assert "--force" in result.stderr
         assert site.run("backup", backup, "--force").exit_code == 0
 
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
     def test_one_that_is_ended_on_the_way_leaves_nothing(
-        self, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self,
+        site: Site,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        number: signal.Signals,
     ) -> None:
-        monkeypatch.setattr(
-            "bridge.storage.backups._pack", lambda *_: signal.raise_signal(signal.SIGTERM)
-        )
+        monkeypatch.setattr("bridge.storage.backups._pack", lambda *_: signal.raise_signal(number))
         before = {one.name for one in tmp_path.iterdir()}
         assert site.run("backup", tmp_path / "b.tar").exit_code == 1
         assert {one.name for one in tmp_path.iterdir()} == before
@@ -148,7 +151,7 @@ class TestRestore:
         lock.release()
         assert result.exit_code == 1
         assert "another daemon is at work on" in result.stderr
-        assert "stop it first" in result.stderr
+        assert "stop it first (systemctl stop aventa-bridge.socket" in result.stderr
         assert site.run("restore", backup, "--yes").exit_code == 0
 
     def test_a_damaged_backup_is_told_in_one_line(self, site: Site, backup: Path) -> None:
