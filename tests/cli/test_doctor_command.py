@@ -193,6 +193,14 @@ def test_each_token_is_tried_once_in_each_workspace(site: Site, sandbox: str) ->
     assert found["Cention answers"]["detail"].startswith("2 further tokens were not tried")
 
 
+def test_the_token_of_reports_is_looked_at_too(site: Site, sandbox: str) -> None:
+    site.write(f"{TOML.format(base_url=sandbox)}[reports]\nenabled = true\n")
+    put_secret(site, "reports.token", make_token(b"sandbox", expires_at=time.time() - 90_000))
+    found = run(site, 1)
+    assert found["token of reports"]["detail"] == "expired 25 hours ago"
+    assert found["token of default"]["verdict"] == "ok"
+
+
 def test_to_whom_answers_are_sent_on_is_only_connected_to(site: Site) -> None:
     seen: list[str] = []
 

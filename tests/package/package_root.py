@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 # What the package depends on, and no more.
-_WITH: Final = "python3,systemd,passwd"
+_WITH: Final = "python3,systemd,passwd,ca-certificates"
 _SOURCES: Final = Path("/etc/apt")
 # What dpkg and the programs that keep users leave of any package.
 _OTHERS: Final = (
@@ -45,7 +45,7 @@ def run(*command: str | Path, cwd: Path | None = None) -> str:
 
 def _archive(cache: Path) -> Path:
     """Return a clean Debian as an archive, of the release and from the sources of this machine."""
-    archive = cache / "root.tar"
+    archive = cache / f"root-{_WITH.replace(',', '-')}.tar"
     if archive.exists():
         return archive
     cache.mkdir(parents=True, exist_ok=True)
