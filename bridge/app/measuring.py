@@ -69,7 +69,7 @@ def secret_files(
 
 
 def _owner_of_folder(url: str) -> int:
-    """Return whom the store's folder belongs to, which is the daemon's user; root if it isn't there.
+    """Return whom the store's folder belongs to: the daemon's user; root if it isn't there.
 
     A folder that can't be looked at is as one that isn't there.
     """
