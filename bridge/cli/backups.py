@@ -115,7 +115,8 @@ def restore(
     in doubt as far as the bridge can tell. With --hold they wait for a person instead:
     `dead-letters list` shows them, `dead-letters drop --arrived` counts one as delivered, and
     `dead-letters replay` sends it. Ends, contact cards and answers leave all the same; sent twice,
-    they do no more than once.
+    they do no more than once. What a rule does for a call that is settled later is not held: how
+    many there are is told at the end.
 
     Events that came after the backup are gone from the store. What had left by then is in Cention,
     what had not is lost, unless the phone system posts it again, as a new event.
@@ -152,6 +153,12 @@ def restore(
         typer.echo(f"Held for a person: {errands}; see `aventa-bridge dead-letters list`.")
     elif found.contents.waiting:
         typer.echo("What waits in it leaves at the next start, again if it had left since.")
+    if found.contents.unsettled:
+        calls = counted(found.contents.unsettled, "call")
+        typer.echo(
+            f"Yet to be settled in it: {calls}. Where a rule of yours acts on an abandoned call, it"
+            " acts once more, and --hold does not hold that."
+        )
 
 
 @contextlib.contextmanager
@@ -257,6 +264,7 @@ def _as_json(found: Unpacked, store: Path, aside: Path | None, held: int) -> dic
         "newest_event_at": rfc3339(contents.newest_us),
         "waiting": dict(sorted(contents.waiting.items())),
         "stopped": contents.stopped,
+        "unsettled_calls": contents.unsettled,
         "held": held,
         "files": len(found.files),
     }

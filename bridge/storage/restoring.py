@@ -45,13 +45,17 @@ BUSY_S: Final = 5.0
 
 
 class Contents(Struct, frozen=True, gc=False, kw_only=True):
-    """What is in a store. `waiting` is by kind; `newest_us` in microseconds since 1970."""
+    """What is in a store. `waiting` is by kind; `newest_us` in microseconds since 1970.
+
+    `unsettled` are calls that have yet to be settled: a rule may act on them then.
+    """
 
     schema: str
     events: int
     newest_us: int | None
     waiting: Mapping[str, int]
     stopped: int
+    unsettled: int
 
 
 class Unpacked(Struct, frozen=True, gc=False, kw_only=True):
@@ -212,6 +216,9 @@ def _contents(connection: sqlite3.Connection) -> Contents:
     events, newest_us = connection.execute(
         "SELECT count(*), max(received_us) FROM events"
     ).fetchone()
+    (unsettled,) = connection.execute(
+        "SELECT count(*) FROM calls WHERE timer_us IS NOT NULL"
+    ).fetchone()
     found = connection.execute("SELECT kind, state, count(*) FROM outbox GROUP BY kind, state")
     waiting: dict[str, int] = {}
     stopped = 0
@@ -226,6 +233,7 @@ def _contents(connection: sqlite3.Connection) -> Contents:
         newest_us=newest_us,
         waiting=waiting,
         stopped=stopped,
+        unsettled=unsettled,
     )
 
 

@@ -134,6 +134,7 @@ class TestRestore:
             "events": 2,
             "waiting": {"contact_card": 1, "end_errand": 1, "new_errand": 1},
             "stopped": 0,
+            "unsettled_calls": 0,
             "held": 0,
             "files": 0,
         }
@@ -144,6 +145,14 @@ class TestRestore:
         assert site.states() == {"new_errand": "held", "end_errand": "parked"}
         [letter] = site.read("dead-letters", "list", "--state", "held")
         assert "restored from a backup" in letter["error"]
+
+    def test_calls_that_are_yet_to_be_settled_are_told_for_they_are_not_held(
+        self, site: Site, backup: Path
+    ) -> None:
+        site.take(event("call.queued", referenceId="r2"))
+        site.run("backup", backup, "--force")
+        said = site.run("restore", backup, "--yes", "--hold").stdout
+        assert "Yet to be settled in it: 1 call." in said
 
     def test_beside_a_daemon_it_refuses(self, site: Site, backup: Path) -> None:
         lock = DaemonLock(f"sqlite:///{site.store}")
