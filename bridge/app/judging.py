@@ -165,7 +165,11 @@ def _judge_schema(facts: StoreFacts) -> list[Finding]:
 def _judge_disk(facts: StoreFacts) -> list[Finding]:
     if facts.sync_ms is None:
         advice = "without it no event is kept; look at the folder's owner, its mount and the disk"
-        return [Finding("store disk", Verdict.FAIL, facts.write_error, advice)]
+        # A full disk is the likeliest reason.
+        return [
+            Finding("store disk", Verdict.FAIL, facts.write_error, advice),
+            _judge_room(facts),
+        ]
     found = []
     took = f"a commit waits {facts.sync_ms:.1f} ms for the disk"
     if facts.sync_ms >= SYNC_MS_NOTE:

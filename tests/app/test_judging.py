@@ -73,6 +73,12 @@ def test_of_the_store_one_thing_at_a_time_is_the_matter(
     assert found.advice or verdict in {"ok", "note"}
 
 
+def test_a_full_disk_is_told_as_such_and_not_only_as_one_that_can_not_be_written() -> None:
+    full = replace(STORE, sync_ms=None, write_error="/s: can't be written", free_bytes=0)
+    found = {one.check: one for one in judging.judge_store(full)}
+    assert (found["store room"].verdict, found["store room"].detail[:8]) == ("fail", "0.0 MiB ")
+
+
 def test_a_store_that_is_looked_for_in_the_folder_of_the_command_is_warned_of() -> None:
     [found, *_] = judging.judge_store(replace(STORE, exists=False, is_relative=True))
     assert found.verdict is Verdict.WARN
