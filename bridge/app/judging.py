@@ -80,7 +80,10 @@ def _judge_secret(file: SecretFile) -> list[Finding]:
             found.append(Finding("secrets", Verdict.FAIL, detail, f"chmod o-w {file.path}"))
         return found
     # The group of a settings file is the daemon's: it is read again at a reload.
-    if file.mode & _WORLD:
+    if file.is_sheltered and file.mode & (_WORLD | _GROUP):
+        detail = f"{file.path}: only its folder keeps others out ({file.mode:04o})"
+        found.append(Finding("secrets", Verdict.WARN, detail, f"chmod go-rwx {file.path}"))
+    elif file.mode & _WORLD:
         detail = f"{file.path}: is open to anybody on this machine ({file.mode:04o})"
         advice = f"chmod o-rwx {file.path}, and make new secrets if others have accounts here"
         found.append(Finding("secrets", Verdict.FAIL, detail, advice))

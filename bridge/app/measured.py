@@ -30,7 +30,7 @@ class Finding(Struct, frozen=True, gc=False):
 class SecretFile(Struct, frozen=True, gc=False):
     """A file or folder that is nobody else's to read; `keys` are the secrets in it.
 
-    `stranger` is the id of its owner where that is neither root, nor this command's user, nor the
+    `is_sheltered`: its folder lets nobody else in, whatever it says itself. `stranger` is the id of its owner where that is neither root, nor this command's user, nor the
     daemon's.
     """
 
@@ -39,6 +39,7 @@ class SecretFile(Struct, frozen=True, gc=False):
     is_config: bool = False
     keys: tuple[str, ...] = ()
     stranger: int | None = None
+    is_sheltered: bool = False
 
 
 class StoreFacts(Struct, frozen=True, gc=False, kw_only=True):

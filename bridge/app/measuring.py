@@ -50,7 +50,12 @@ def secret_files(
         looked_at = 0o777 if secrets_dir is not None else 0o707
         files = [folder, *sorted(one for one in folder.iterdir() if one.is_file())]
         found = [
-            SecretFile(str(one), _mode(one) & looked_at, stranger=_stranger(one, known))
+            SecretFile(
+                str(one),
+                _mode(one) & looked_at,
+                stranger=_stranger(one, known),
+                is_sheltered=one != folder and not _mode(folder) & looked_at & 0o077,
+            )
             for one in files
         ]
     if config is not None:

@@ -97,6 +97,7 @@ def test_a_store_that_is_not_there_yet_is_no_failure() -> None:
         (SecretFile("/s/t", 0o600), ["ok"]),
         (SecretFile("/s/t", 0o640), ["warn"]),
         (SecretFile("/s/t", 0o604), ["fail"]),
+        (SecretFile("/s/t", 0o644, is_sheltered=True), ["warn"]),
         (SecretFile("/s/t", 0o600, stranger=1000), ["fail"]),
         (SecretFile("/b.toml", 0o644, is_config=True), ["ok"]),
         (SecretFile("/b.toml", 0o646, is_config=True), ["fail"]),

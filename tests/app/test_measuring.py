@@ -51,7 +51,7 @@ class TestSecrets:
         settings = load_settings(config=config, secrets_dir=folder, environ={})
         expected = [
             SecretFile(str(folder), 0o700),
-            SecretFile(str(folder / "callbacks.secret"), 0o604),
+            SecretFile(str(folder / "callbacks.secret"), 0o604, is_sheltered=True),
             SecretFile(
                 str(config),
                 0o644,

@@ -154,11 +154,14 @@ def test_a_token_is_read(site: Site, token: str, verdict: str, words: str) -> No
     assert answered["detail"][:3] == ("200" if verdict == "warn" else "401")
 
 
-def test_a_secret_that_anybody_may_read_fails(site: Site) -> None:
+def test_a_secret_that_anybody_may_read_fails_unless_its_folder_is_closed(site: Site) -> None:
     path = put_secret(site, "callbacks.secret", "a-secret-of-the-callbacks")
     path.chmod(0o644)
+    found = run(site, 0)
+    assert "only its folder keeps others out" in found["secrets"]["detail"]
+    path.parent.chmod(0o755)
     found = run(site, 1)
-    assert str(path) in found["secrets"]["detail"]
+    assert str(path.parent) in found["secrets"]["detail"]
     assert "chmod" in found["secrets"]["advice"]
 
 

@@ -114,7 +114,9 @@ class Trial:
         ):
             text = text.replace(f"[{section}]\n", f"[{section}]\n{lines}\n", 1)
         toml.write_text(text)
-        (toml.parent / "secrets" / "cention.token").write_text(self._sandbox.token)
+        token = toml.parent / "secrets" / "cention.token"
+        token.write_text(self._sandbox.token)
+        token.chmod(0o600)
         wrote = self._root.put(self._package)
         asked = self._manager.calls()
         is_asked = any(" start " in f" {one} " for one in asked)
