@@ -30,8 +30,8 @@ class Finding(Struct, frozen=True, gc=False):
 class SecretFile(Struct, frozen=True, gc=False):
     """A file or folder that is nobody else's to read; `keys` are the secrets in it.
 
-    `is_sheltered`: its folder lets nobody else in, whatever it says itself. `stranger` is the id of its owner where that is neither root, nor this command's user, nor the
-    daemon's.
+    `is_sheltered`: its folder lets nobody else in, whatever its own mode is. `stranger` is the id
+    of its owner where that is neither root, nor this command's user, nor the daemon's.
     """
 
     path: str
