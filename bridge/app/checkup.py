@@ -125,7 +125,8 @@ def _tokens(settings: Settings) -> list[Finding]:
         wanted = [judging.CREATE_CLAIM, *([] if is_outlet(route) else [judging.CARD_CLAIM])]
         needed.setdefault(token, []).extend(wanted)
     if _needs_lists(settings):
-        for token in dict.fromkeys(wiring.reading_options(settings).tokens.values()):
+        reading = dict.fromkeys(wiring.reading_options(settings).tokens.values())
+        for token in filter(None, reading):
             names.setdefault(token, []).append("reports")
             needed.setdefault(token, []).append(judging.READ_CLAIM)
     now = time.time()
