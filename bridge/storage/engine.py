@@ -105,12 +105,12 @@ def open_engine(url: str) -> Engine:
             f"store.url: the folder {path.parent} can't be made ({error.strerror});"
             " make it, or choose another"
         ) from None
+    if not os.access(path.parent, os.W_OK):
+        raise StoreUnusable(f"store.url: the folder {path.parent} can't be written to")
     if unfinished_mark(path).exists():
         raise StoreUnusable(
             f"store.url: a restore of {path} was cut short; `aventa-bridge restore` it again"
         )
-    if not os.access(path.parent, os.W_OK):
-        raise StoreUnusable(f"store.url: the folder {path.parent} can't be written to")
     try:
         # Made before SQLite makes it, since it holds what callers said: for the bridge's eyes only.
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
