@@ -10,6 +10,7 @@ mounted). Exit code 0: all of it went as it has to, or this machine doesn't allo
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -66,7 +67,9 @@ mkdir "$1/groups"
 mount -t cgroup2 cgroup2 "$1/groups"
 mkdir "$1/groups/$2"
 echo $$ >"$1/groups/$2/cgroup.procs"
-exec unshare --pid --fork --kill-child --cgroup --mount --ipc --uts sh -c "$3" boot "$4"
+unshare --pid --fork --kill-child --cgroup --mount --ipc --uts sh -c "$3" boot "$4" || true
+echo $$ >"$1/groups/cgroup.procs"
+find "$1/groups/$2" -depth -type d -exec rmdir {} +
 """
 
 
@@ -115,21 +118,32 @@ class Booted:
         return self._log.read().decode(errors="replace")
 
     def close(self) -> None:
-        """End it, with all that runs in it."""
-        self._process.kill()
+        """End it, with all that runs in it, and leave no control group of it."""
+        if self._init:
+            # With the first process of a namespace all others end.
+            os.kill(self._init, signal.SIGKILL)
+        else:
+            self._process.kill()
         self._process.wait()
         self._log.close()
 
     def _is_up(self) -> bool:
         if not self._init:
-            # `unshare --fork` has one child, which is its first process.
-            children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
-            self._init = int((children.read_text().split() or ["0"])[0])
+            # The shell's child is `unshare --fork`, and its child the first process.
+            self._init = _child_of(_child_of(self._process.pid))
             return False
         try:
             return "running" in self("sh", "-c", "systemctl is-system-running || true")
         except PackageError:
             return False
+
+
+def _child_of(process: int) -> int:
+    """Return a process's child; 0: it has none yet."""
+    with suppress(OSError):
+        children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+        return int(children[0]) if children else 0
+    return 0
 
 
 def _found(program: str) -> str:
