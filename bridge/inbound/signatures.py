@@ -66,7 +66,11 @@ class Scheme(Protocol):
 
 
 class BearerTokens:
-    """A token in `Authorization` (RFC 6750, section 2.1)."""
+    """A token in `Authorization` (RFC 6750, section 2.1).
+
+    It may be the password of Basic authentication, too (RFC 7617): many phone systems can be given
+    nothing but a URL, in which `name:token@` stands before the host.
+    """
 
     def __init__(self, tokens: Sequence[str]) -> None:
         """Know these tokens."""
@@ -75,10 +79,15 @@ class BearerTokens:
     def is_offered(self, knock: Knock) -> bool:
         """Say whether one of the tokens is there: nothing in a body would change that."""
         scheme, _, given = knock.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not given:
+        token = _raw(given.strip(" \t"))
+        if scheme.lower() == "basic":
+            token = _password(token)
+        elif scheme.lower() != "bearer":
+            return False
+        if not token:
             return False
         # Digests are of one length, so that a comparison tells nothing of a token's.
-        offered = hashlib.sha256(_raw(given.strip(" \t"))).digest()
+        offered = hashlib.sha256(token).digest()
         matches = [hmac.compare_digest(offered, digest) for digest in self._digests]
         return any(matches)
 
@@ -91,6 +100,15 @@ class BearerTokens:
         """Say whether one of the tokens is there."""
         del body, now_s
         return self.is_offered(knock)
+
+
+def _password(credentials: bytes) -> bytes:
+    """Return the password of Basic credentials; nothing where they can't be read."""
+    try:
+        _, _, password = base64.b64decode(credentials, validate=True).partition(b":")
+    except binascii.Error:
+        return b""
+    return password
 
 
 class StandardWebhooks:
