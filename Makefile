@@ -7,7 +7,7 @@ CALLS ?=
 WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n > 4 ? 8 : 2 * n)))
 IN_PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
-.PHONY: help demo soak run test coverage bench watch dashboards docs simulate identity mutants powercut sbom audit licences wheel image deb debtest lint format lock clean
+.PHONY: help demo soak run test coverage bench watch dashboards docs simulate identity mutants contract fuzz drip powercut sbom audit licences wheel image deb debtest lint format lock clean
 
 help:  ## show what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,13 @@ help:  ## show what can be made
 	@echo "Installing what lists and audits into .venv/supply …"
 	@$(PYTHON) -m venv .venv/supply
 	@.venv/supply/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/supply.txt
+	@touch $@
+
+# Apart too: what drives the daemon is not what it is tested with otherwise.
+.venv/.fuzz: .venv/pyvenv.cfg requirements/fuzz.txt
+	@echo "Installing what drives and fuzzes into .venv/fuzz …"
+	@$(PYTHON) -m venv .venv/fuzz
+	@.venv/fuzz/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
 	@touch $@
 
 demo: .venv/.run  ## the whole bridge on this machine (CALLS=50 ends by itself, FAULTS=1 lets a fifth fail)
@@ -62,11 +69,12 @@ watch: .venv/.dev  ## a busy bridge watched by a real Prometheus: every panel an
 dashboards: .venv/.dev  ## Grafana's dashboards, anew from config/grafana/source
 	@$(BIN)/python config/grafana/source/build.py
 
-docs: .venv/.dev  ## what is made from the code: docs/configuration.md, licences, the manual page, completions
+docs: .venv/.dev  ## what is made from the code: docs/configuration.md, schemas, licences, the manual page, completions
 	@$(BIN)/python tools/configuration.py
 	@$(BIN)/python tools/manual.py
 	@$(BIN)/python tools/completions.py
 	@$(BIN)/python tools/licences.py
+	@$(BIN)/python tools/schemas.py
 
 simulate: .venv/.dev  ## days of calls on a virtual clock, faults and crashes by seed (SEEDS=2000)
 	@$(BIN)/python tests/simulation/simulate.py --seeds $(or $(SEEDS),2000) --jobs 2
@@ -76,6 +84,15 @@ identity: .venv/.dev  ## random people against the sandbox's contact cards (EXAM
 
 mutants: .venv/.dev  ## faults put in on purpose, each of which the simulation has to find
 	@$(BIN)/python tests/simulation/mutants.py
+
+contract: .venv/.fuzz  ## the daemon driven from its own OpenAPI document: no 500, nothing that it doesn't say (CASES=20000)
+	@.venv/fuzz/bin/python tests/contract/contract_run.py --cases $(or $(CASES),20000)
+
+fuzz: .venv/.fuzz  ## the parsers on what nobody should send, guided by what it reaches (MINUTES=10, ONLY=msisdn)
+	@.venv/fuzz/bin/python tests/fuzz/fuzz_run.py --minutes $(or $(MINUTES),10) $(if $(ONLY),--only $(ONLY))
+
+drip: .venv/.dev  ## how long an honest caller waits beside 500 connections that drip a byte a second
+	@$(BIN)/python tests/bench/bench_drip.py
 
 powercut: .venv/.dev  ## the power cut at many moments of a recording (CUTS=1000); needs strace
 	@$(BIN)/python tests/powercut/powercut_run.py --cuts $(or $(CUTS),1000)
@@ -117,6 +134,7 @@ lock: .venv/.dev  ## make the locks anew from pyproject.toml (needs uv on the PA
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --group pyproject.toml:build --extra otel pyproject.toml -c requirements/run.txt -o requirements/otel.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --group pyproject.toml:build --group pyproject.toml:dev --extra otel pyproject.toml -c requirements/otel.txt -o requirements/dev.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --group pyproject.toml:supply -o requirements/supply.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --group pyproject.toml:build --group pyproject.toml:fuzz pyproject.toml -c requirements/run.txt -o requirements/fuzz.txt
 
 clean:  ## remove .venv and what tests leave behind
 	rm -rf build dist .venv .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

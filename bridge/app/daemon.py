@@ -23,6 +23,7 @@ from bridge.cention.reading import CentionReader
 from bridge.domain.errors import StoreError, StoreUnavailable
 from bridge.inbound import openapi
 from bridge.inbound.callbacks import CALLBACKS_PATH
+from bridge.inbound.crowd import Crowd
 from bridge.inbound.events import EVENTS_PATH, DoorPorts
 from bridge.inbound.server import Door, Listener, admin_runner, door_runner
 from bridge.inbound.strangers import Strangers
@@ -128,7 +129,8 @@ class Bridge:
                 EVENTS_PATH: self._reception.events.post,
                 CALLBACKS_PATH: self._way_back.callbacks.post,
             }
-            door = Listener(door_runner(Door(posts, self._log, self._reception.hooks.find)))
+            find = self._reception.hooks.find
+            door = Listener(door_runner(Door(posts, self._log, self._crowd, find)))
             self._entrance = Entrance(door, self._settings, self._passed)
             try:
                 admin_at = await admin.open(wiring.place(self._settings.admin.listen))
@@ -191,6 +193,8 @@ class Bridge:
             on_work=self._dispatcher.wake,
             outlet=None if self._is_dry else self._dispatcher,
         )
+        self._crowd = Crowd(clock, self._metrics.door, settings.http.connections_max)
+        self._metrics.door.show_open(lambda: len(self._crowd))
         ports = DoorPorts(
             ingest=self._ingest,
             writer=self._writer,
@@ -201,7 +205,7 @@ class Bridge:
             tracer=tracer,
             is_dry=self._is_dry,
         )
-        self._reception = Reception(settings, ports, self._auth_metrics)
+        self._reception = Reception(settings, ports, self._auth_metrics, self._metrics.door)
         self._upkeep = Upkeep(
             writer=self._writer,
             clock=clock,
@@ -306,6 +310,7 @@ class Bridge:
         self._way_back.reconfigure(settings)
         self._show_breakers()
         self._reception.reconfigure(settings, keepers)
+        self._crowd.connections_max = settings.http.connections_max
         self._upkeep.retention = wiring.retention(settings)
         self._metrics.tokens(wiring.token_expiries(settings))
         self._log.info("settings read again")

@@ -36,7 +36,8 @@ class Entrance:
             OSError: it can't be listened there.
             SettingsError: a file of TLS has gone since the settings were checked.
         """
-        place = wiring.place(self._settings.http.listen)
+        http = self._settings.http
+        place = wiring.place(http.listen, http.socket_mode)
         return await self.listener.open(place, self._passed, tls_context(self._settings))
 
     async def renew(self, settings: Settings) -> None:

@@ -8,6 +8,7 @@ from bridge.domain.events import EVENTS_SOURCE
 from bridge.inbound.auth import Doorkeeper
 from bridge.inbound.events import DoorPorts, EventsEndpoint
 from bridge.inbound.hooks import HookEndpoint, Hooks
+from bridge.inbound.turnstile import TurnstileMeter, Turnstiles
 from bridge.ops.auth_metrics import AuthMetrics
 from bridge.settings import Settings
 
@@ -15,7 +16,13 @@ from bridge.settings import Settings
 class Reception:
     """`/v1/events` and a hook a phone system; a reload may change all but the ports."""
 
-    def __init__(self, settings: Settings, ports: DoorPorts, refusals: AuthMetrics) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        ports: DoorPorts,
+        refusals: AuthMetrics,
+        throttled: TurnstileMeter,
+    ) -> None:
         """Open what the settings name.
 
         Raises:
@@ -23,6 +30,7 @@ class Reception:
         """
         self._ports = ports
         self._refusals = refusals
+        self._turnstiles = Turnstiles(ports.clock, throttled)
         keepers = wiring.doorkeepers(settings)
         self.events = EventsEndpoint(ports, doorkeeper=keepers[EVENTS_SOURCE])
         self.hooks = Hooks()
@@ -32,15 +40,16 @@ class Reception:
         """Take new hooks and credentials; `keepers` are `wiring.doorkeepers` of the settings."""
         self._refusals.know(keepers)
         self.events.doorkeeper = keepers[EVENTS_SOURCE]
-        self.hooks.replace(
-            {
-                name: HookEndpoint(
-                    self._ports,
-                    doorkeeper=keepers[name],
-                    source=name,
-                    find=partial(settings.mappings.mapping, hook.mapping or name),
-                    public_url=hook.public_url,
-                )
-                for name, hook in settings.hook_table().items()
-            }
-        )
+        limit = settings.http.events_per_minute
+        self.events.turnstile = self._turnstiles.limited(EVENTS_SOURCE, limit)
+        hooks = {}
+        for name, hook in settings.hook_table().items():
+            hooks[name] = HookEndpoint(
+                self._ports,
+                doorkeeper=keepers[name],
+                source=name,
+                find=partial(settings.mappings.mapping, hook.mapping or name),
+                public_url=hook.public_url,
+            )
+            hooks[name].turnstile = self._turnstiles.limited(name, hook.events_per_minute)
+        self.hooks.replace(hooks)

@@ -204,6 +204,11 @@ def token_expiries(settings: Settings) -> dict[str, int]:
     return expiries
 
 
-def place(address: Address) -> Place:
-    """Return where to listen."""
-    return Place(host=address.host or "", port=address.port or 0, path=str(address.path or ""))
+def place(address: Address, mode: str = "0600") -> Place:
+    """Return where to listen; `mode` is for a socket's path."""
+    return Place(
+        host=address.host or "",
+        port=address.port or 0,
+        path=str(address.path or ""),
+        mode=int(mode, 8),
+    )

@@ -5,43 +5,32 @@ integer, `"1"` is no integer, and unknown keys are kept aside. `CallEvent` is wh
 bridge works with: numbers read, times in microseconds, the route found.
 """
 
-import base64
-import binascii
 import hashlib
-import re
-from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from functools import lru_cache
-from typing import Annotated, Any, Final, Literal, Protocol
+from typing import Annotated, Any, Final, Protocol
 
 from msgspec import Struct, field
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
 
 from bridge.domain.errors import InvalidEvent, Issue
+from bridge.domain.event_fields import (
+    Base64,
+    ChannelValues,
+    Id31,
+    Link,
+    Moment,
+    Outcome,
+    Text128,
+    Text256,
+    UnixSeconds,
+)
 from bridge.domain.msisdn import NumberStatus, PhoneNumber
 
 # What comes in at /v1/events; every other source is a hook's name.
 EVENTS_SOURCE: Final = "aventa"
 REFERENCE_MAX: Final = 128
 ATTACHMENTS_BYTES_MAX: Final = 10 * 1024 * 1024
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
-_RFC3339: Final = re.compile(
-    r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:(?P<second>\d{2})(?P<fraction>\.\d+)?"
-    r"(?P<offset>[Zz]|[+-]\d{2}:\d{2})",
-    re.ASCII,
-)
 
 
 class EventType(StrEnum):
@@ -78,79 +67,11 @@ class EventType(StrEnum):
 EVENT_TYPES: Final = frozenset(EventType)
 
 
-def read_rfc3339(value: object) -> int:
-    """Return an RFC 3339 date-time with an offset as microseconds since 1970.
-
-    A leap second (`:60`) counts as the second before it, as POSIX time has none; fractions beyond
-    microseconds are cut.
-
-    Raises:
-        PydanticCustomError: it is no such string, or no such moment exists.
-    """
-    if not isinstance(value, str) or len(value) > 64:
-        raise _no_time()
-    return _moment(value)
-
-
-def _no_time() -> PydanticCustomError:
-    return PydanticCustomError(
-        "rfc3339", "must be an RFC 3339 time with an offset, such as 2026-03-01T09:30:00+01:00"
-    )
-
-
-@lru_cache(maxsize=1024)  # it is asked for more than once an event, and many events share one
-def _moment(value: str) -> int:
-    match = _RFC3339.fullmatch(value)
-    if match is None:
-        raise _no_time()
-    text = value.upper()
-    if match["second"] == "60":
-        text = f"{text[:17]}59{text[19:]}"
-    if match["fraction"] is not None:
-        text = text.replace(match["fraction"], match["fraction"][:7], 1)
-    try:
-        return (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND
-    except (ValueError, OverflowError):
-        raise PydanticCustomError("rfc3339", "is no moment that exists") from None
-
-
-def check_link(value: str) -> str:
-    """Return a link that begins as one does.
-
-    Raises:
-        PydanticCustomError: it doesn't.
-    """
-    if not value.lower().startswith(("http:", "https:")):
-        raise PydanticCustomError("link", "must begin with http: or https:")
-    return value
-
-
-def _check_base64(value: str) -> str:
-    try:
-        base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError):
-        raise PydanticCustomError("base64", "must be base64 (RFC 4648 §4)") from None
-    return value
-
-
-def _check_unix_seconds(value: str) -> str:
-    if re.fullmatch(r"\d{1,12}", value, re.ASCII) is None:
-        raise PydanticCustomError("unix_seconds", "must be Unix seconds, as a string of digits")
-    return value
-
-
 def _without_absent(value: object) -> object:
     """Drop `null` and `""`, which are the same as absent in an optional field."""
     if isinstance(value, dict):
         return {key: item for key, item in value.items() if item is not None and item != ""}
     return value
-
-
-Text128 = Annotated[str, Field(min_length=1, max_length=128)]
-Text256 = Annotated[str, Field(min_length=1, max_length=256)]
-Id31 = Annotated[int, Field(ge=0, le=2**31 - 1)]
-ChannelValues = Annotated[tuple[Text256, ...], Field(max_length=50, strict=False)]
-Outcome = Literal["completed", "no_answer", "busy", "failed", "voicemail"]
 
 
 class _Document(BaseModel):
@@ -190,7 +111,7 @@ class AttachmentDocument(BaseModel):
 
     content_type: Text128
     name: Text256
-    content: Annotated[str, AfterValidator(_check_base64)]
+    content: Base64
 
 
 class ExtraDataDocument(_Document):
@@ -200,7 +121,7 @@ class ExtraDataDocument(_Document):
 
     comment: Annotated[str, Field(max_length=16384)] | None = None
     call_reason: Annotated[str, Field(max_length=4096)] | None = None
-    appointment_timestamp: Annotated[str, AfterValidator(_check_unix_seconds)] | None = None
+    appointment_timestamp: UnixSeconds | None = None
 
 
 class EventDocument(_Document):
@@ -208,31 +129,54 @@ class EventDocument(_Document):
 
     model_config = ConfigDict(extra="allow")
 
-    event_id: Text128
+    event_id: Text128 = Field(
+        description="makes the event known again: a second one with the same content is a duplicate"
+    )
     event_type: EventType = Field(strict=False)
-    occurred_at: Annotated[
-        int,
-        BeforeValidator(read_rfc3339),
-        WithJsonSchema({"type": "string", "format": "date-time"}),
-    ]
-    reference_id: Text128 | None = None
-    related_reference_id: Text128 | None = None
-    caller_number: Text256 | None = None
-    caller_name: Text256 | None = None
-    cuid: Text128 | None = None
-    contact: ContactDocument | None = None
-    device_id: Id31 | None = None
-    extension_id: Id31 | None = None
-    agent_id: Text256 | None = None
-    dest_number: Text256 | None = None
-    queue_name: Text128 | None = None
-    queue_number: Text128 | None = None
-    dialed_number: Text256 | None = None
-    outcome: Outcome | None = None
-    paging_number: Text128 | None = None
-    paging_name: Text128 | None = None
-    link: Annotated[str, Field(max_length=2048), AfterValidator(check_link)] | None = None
-    extra_data: ExtraDataDocument | None = None
+    occurred_at: Moment
+    reference_id: Text128 | None = Field(
+        None, description="the call, as the phone system knows it; required except on `agent.*`"
+    )
+    related_reference_id: Text128 | None = Field(
+        None, description="the earlier call or callback that this one belongs to"
+    )
+    caller_number: Text256 | None = Field(
+        None, description="the other party's number; may be withheld, as `anonymous` or empty"
+    )
+    caller_name: Text256 | None = Field(None, description="the other party's name")
+    cuid: Text128 | None = Field(None, description="the customer's id in an outside system")
+    contact: ContactDocument | None = Field(None, description="more for the contact card")
+    device_id: Id31 | None = Field(
+        None, description="the agent's device; with `extensionId` or not at all"
+    )
+    extension_id: Id31 | None = Field(
+        None, description="the agent's extension; with `deviceId` or not at all"
+    )
+    agent_id: Text256 | None = Field(
+        None, description="One View's agent, where agents change desks"
+    )
+    dest_number: Text256 | None = Field(
+        None,
+        description="the called number; required on calls, callbacks, voicemails, or the route's",
+    )
+    queue_name: Text128 | None = Field(
+        None, description="the queue; required on calls, callbacks, voicemails, or the route's"
+    )
+    queue_number: Text128 | None = Field(
+        None, description="its number; required on calls, callbacks, voicemails, or the route's"
+    )
+    dialed_number: Text256 | None = Field(None, description="what an outbound call dialled")
+    outcome: Outcome | None = Field(
+        None, description="how an outbound call ended; none: `completed`"
+    )
+    paging_number: Text128 | None = Field(None, description="passed on as it came")
+    paging_name: Text128 | None = Field(None, description="passed on as it came")
+    link: Link | None = Field(
+        None, description="the recording; passed on as it came, never fetched"
+    )
+    extra_data: ExtraDataDocument | None = Field(
+        None, description="what goes with the errand beside its fields"
+    )
     attachments: Annotated[tuple[AttachmentDocument, ...], Field(max_length=10, strict=False)] = ()
 
 

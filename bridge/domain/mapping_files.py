@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, get_args
 
 from bridge.domain.errors import InvalidExpression
-from bridge.domain.events import EVENT_TYPES, ContactDocument, EventDocument, EventType, Outcome
+from bridge.domain.event_fields import Outcome
+from bridge.domain.events import EVENT_TYPES, ContactDocument, EventDocument, EventType
 from bridge.domain.expressions import compiled, nodes
 from bridge.domain.mapping_functions import Functions
 from bridge.domain.mappings import (

@@ -11,15 +11,13 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import astuple
 
+from bridge.domain.event_fields import TIME_CHARS_MAX, Outcome, check_link, read_rfc3339
 from bridge.domain.events import (
     AttachmentDocument,
     ContactDocument,
     EventType,
     ExtraDataDocument,
-    Outcome,
-    check_link,
     check_together,
-    read_rfc3339,
 )
 
 _Text128 = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -58,7 +56,7 @@ class PlainEvent(
     event_type: EventType
     extension_id: _Id31 | None = None
     link: _Link | None = None
-    time: Annotated[str, Meta(max_length=64)] = msgspec.field(name="occurredAt")
+    time: Annotated[str, Meta(max_length=TIME_CHARS_MAX)] = msgspec.field(name="occurredAt")
     outcome: Outcome | None = None
     paging_name: _Text128 | None = None
     paging_number: _Text128 | None = None

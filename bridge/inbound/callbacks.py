@@ -19,7 +19,7 @@ from aiohttp import web
 
 from bridge.domain.answers import Answer
 from bridge.domain.errors import InvalidEvent, Issue, StoreUnavailable
-from bridge.inbound.bodies import Bodies, keep_refusals, peer_of, read_body, refusal
+from bridge.inbound.bodies import Bodies, Held, keep_refusals, peer_of, refusal
 from bridge.inbound.peers import Origins
 from bridge.inbound.problems import problem
 from bridge.inbound.shapes import SINGLE_BYTES_MAX
@@ -34,7 +34,6 @@ CALLBACKS_PATH: Final = "/v1/cention/callbacks"
 CALLBACK: Final = "c3_callback_answer_errands"
 CALLBACK_BYTES_MAX: Final = 8 * 1024 * 1024
 BYTES_IN_HAND_MAX: Final = 32 * 1024 * 1024
-BODY_S_MAX: Final = 10.0
 # Who is refused is told of once in so long: strangers are not to fill the log.
 TOLD_EVERY_S: Final = 60.0
 TYPES: Final = ("application/vnd.api+json", "application/json")
@@ -166,25 +165,17 @@ class CallbacksEndpoint:
                 return self._unauthorised(_TOO_FAR, request)
             if (request.content_length or 0) > CALLBACK_BYTES_MAX:
                 return problem(413, _TOO_LARGE)
-            with self._bodies.holding(request):
-                return await self._answer(request)
+            with self._bodies.holding(request) as held:
+                return await self._answer(request, held)
         except StoreUnavailable:
             return problem(503, "The callback can't be kept now; send it again later.")
 
-    async def _read(self, request: web.BaseRequest) -> bytes | web.Response:
-        try:
-            async with self._clock.timeout(BODY_S_MAX):
-                raw = await read_body(request)
-        except TimeoutError:
-            return problem(408, f"The body has to come within {BODY_S_MAX:.0f} seconds.")
-        if isinstance(raw, bytes) and len(raw) > CALLBACK_BYTES_MAX:
-            return problem(413, _TOO_LARGE)
-        return raw
-
-    async def _answer(self, request: web.BaseRequest) -> web.Response:
-        raw = await self._read(request)
+    async def _answer(self, request: web.BaseRequest, held: Held) -> web.Response:
+        raw = await held.read()
         if isinstance(raw, web.Response):
             return raw
+        if len(raw) > CALLBACK_BYTES_MAX:
+            return problem(413, _TOO_LARGE)
         try:
             if len(raw) > SINGLE_BYTES_MAX:
                 # Reading megabytes takes long enough for others to notice.

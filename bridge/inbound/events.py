@@ -12,7 +12,7 @@ from msgspec import Struct
 from bridge.domain.errors import InvalidEvent, Issue, StoreUnavailable
 from bridge.domain.events import EVENTS_SOURCE
 from bridge.inbound.auth import Doorkeeper
-from bridge.inbound.bodies import Bodies, keep_refusals, peer_of, read_body, refusal
+from bridge.inbound.bodies import Bodies, Held, keep_refusals, peer_of, refusal
 from bridge.inbound.event_lines import EventLines
 from bridge.inbound.event_spans import begun, kept, refused
 from bridge.inbound.problems import problem
@@ -26,6 +26,7 @@ from bridge.inbound.shapes import (
 )
 from bridge.inbound.strangers import Strangers
 from bridge.inbound.strict_json import StrictJsonError
+from bridge.inbound.turnstile import THROTTLED, Turnstile
 from bridge.ports import NO_SPAN, NO_TRACER, Clock, Exemplar, Log, Refusal, Span, Tracer, Writer
 from bridge.services.ingest import Arrival, Ingest, Receipt, Taken
 
@@ -86,10 +87,12 @@ class EventsEndpoint:
         self._log = ports.log
         self._tracer = ports.tracer
         self._strangers = ports.strangers
-        self._bodies = ports.bodies
+        self.bodies = ports.bodies
         self._lines = EventLines(ports.log, ports.clock, is_dry=ports.is_dry)
         self.doorkeeper = doorkeeper
         self.source = source
+        # How many events may come; None: any number.
+        self.turnstile: Turnstile | None = None
 
     async def post(self, request: web.BaseRequest) -> web.Response:
         """Answer a request."""
@@ -100,18 +103,20 @@ class EventsEndpoint:
             return self._strangers.refuse(self.source, self.doorkeeper, request)
         with self._tracer.request(request.headers) as span:
             try:
-                with self._bodies.holding(request):
-                    response = await self._read_and_answer(request, span)
+                with self.bodies.holding(request) as held:
+                    response = await self._read_and_answer(request, held, span)
             except StoreUnavailable:
                 response = problem(503, "The event can't be kept now; send it again later.")
-            if response.status == 503:
+            if response.status == 503 and THROTTLED not in response:
                 self._meter.event("", "unavailable")
             span.answered(response.status)
         self._meter.ingested(self._clock.monotonic() - started_s, span.exemplar)
         return response
 
-    async def _read_and_answer(self, request: web.BaseRequest, span: Span) -> web.Response:
-        raw = await read_body(request)
+    async def _read_and_answer(
+        self, request: web.BaseRequest, held: Held, span: Span
+    ) -> web.Response:
+        raw = await held.read()
         if isinstance(raw, web.Response):
             return raw
         keeper, now_s = self.doorkeeper, self._clock.now_us() / 1e6
@@ -122,6 +127,8 @@ class EventsEndpoint:
             is_admitted = keeper.admits(request, raw, now_s)
         if not is_admitted:
             return self._strangers.refuse(self.source, keeper, request)
+        if self.turnstile is not None and (early := self.turnstile.refuse()) is not None:
+            return early
         return await self._answer_raw(raw, request, span)
 
     async def _answer_raw(self, raw: bytes, request: web.BaseRequest, span: Span) -> web.Response:
@@ -131,6 +138,11 @@ class EventsEndpoint:
             accepted = ", ".join(shape.value for shape in Shape)
             return problem(415, f"Content-Type must be one of {accepted}, in UTF-8.")
         return await self._answer_body(shape, raw, request, span)
+
+    def _let_through(self, events: int) -> None:
+        """Count events against what their source may post."""
+        if self.turnstile is not None:
+            self.turnstile.passed(events)
 
     async def _answer_body(
         self, shape: Shape, raw: bytes, request: web.BaseRequest, span: Span
@@ -147,6 +159,7 @@ class EventsEndpoint:
         except InvalidEvent as error:
             said = "The body holds no event."
             return await self._refuse(422, said, raw, request, span, error.issues)
+        self._let_through(len(body.candidates))
         if body.is_batch:
             return await self._answer_batch(body, raw, request, span)
         with self._tracer.event(span.traceparent) as one:

@@ -17,9 +17,11 @@ _TITLES: Final[Mapping[int, str]] = {
     408: "Too slow",
     409: "Conflict",
     413: "Too large",
+    414: "Address too long",
     415: "Unsupported media type",
     417: "Expectation failed",
     422: "Not a valid event",
+    431: "Header fields too large",
     503: "Not now",
 }
 RETRY_AFTER_S: Final = 5
@@ -35,12 +37,7 @@ def problem(
     **further: Any,
 ) -> web.Response:
     """Return an `application/problem+json` answer."""
-    document: dict[str, Any] = {
-        "type": "about:blank",
-        "title": _TITLES.get(status, "Error"),
-        "status": status,
-        "detail": detail,
-    }
+    document = _document(status, detail)
     if issues:
         document["errors"] = [{"pointer": one.pointer, "detail": one.detail} for one in issues]
     if quarantine_id:
@@ -55,3 +52,26 @@ def problem(
     return web.Response(
         status=status, body=orjson.dumps(document), content_type=MEDIA_TYPE, headers=given
     )
+
+
+def raw_problem(status: int, detail: str) -> bytes:
+    """Return an answer as it goes over the wire, where there was no request to answer."""
+    body = orjson.dumps(_document(status, detail))
+    head = [
+        f"HTTP/1.1 {status} {_TITLES.get(status, 'Error')}",
+        f"Content-Type: {MEDIA_TYPE}",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+    ]
+    if status == 503:
+        head.append(f"Retry-After: {RETRY_AFTER_S}")
+    return "\r\n".join([*head, "", ""]).encode() + body
+
+
+def _document(status: int, detail: str) -> dict[str, Any]:
+    return {
+        "type": "about:blank",
+        "title": _TITLES.get(status, "Error"),
+        "status": status,
+        "detail": detail,
+    }

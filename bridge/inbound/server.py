@@ -8,16 +8,16 @@ import stat
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 
+from bridge.inbound.connections import Server, connection_of
+from bridge.inbound.crowd import Crowd
 from bridge.inbound.problems import problem
-from bridge.inbound.shapes import BODY_BYTES_MAX
 from bridge.inbound.sites import TlsSite, bind_tcp
 from bridge.ports import Log
 
-KEEPALIVE_S: Final = 75.0
 BACKLOG: Final = 1024
 # How long answers in hand may take when the daemon stops.
 SHUTDOWN_S: Final = 10.0
@@ -33,6 +33,8 @@ class Place:
     host: str = ""
     port: int = 0
     path: str = ""
+    # Who may connect to a socket's path: only who may write to it.
+    mode: int = 0o600
 
 
 Respond = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -48,12 +50,14 @@ class Door:
         self,
         posts: Mapping[str, Respond],
         log: Log,
+        crowd: Crowd,
         find: Callable[[str], Respond | None] = lambda _path: None,
     ) -> None:
-        """Answer POST at these paths, and at those where somebody is to be found."""
+        """Answer those in the crowd: POST at these paths, and where somebody is to be found."""
         self._posts = posts
         self._find = find
         self._log = log
+        self.crowd = crowd
         self._is_leaving = False
 
     def leave(self) -> None:
@@ -62,8 +66,11 @@ class Door:
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request. A fault of ours is a 503, never a 500."""
+        connection = connection_of(request)
+        self.crowd.asks(connection)
         answer = await self._safe_answer(request)
-        if self._is_leaving:
+        self.crowd.answered(connection)
+        if self._is_leaving or answer.status == 408:
             answer.force_close()
         return answer
 
@@ -92,93 +99,28 @@ class Door:
         return await respond(request)
 
 
-class _Connection(web.RequestHandler):
-    """A connection on which even what is no HTTP gets a problem that repeats nothing of it."""
-
-    __slots__ = ()
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Answer what aiohttp could not read."""
-        del exc, message
-        if request.writer.output_size > 0:
-            raise ConnectionError("an answer is on its way already")
-        if status >= 500:
-            answer = problem(503, "The request can't be served now; send it again later.")
-        else:
-            answer = problem(status, "This is no HTTP request that can be read.")
-        answer.force_close()
-        return answer
-
-
-class _Server(web.Server):
-    def __init__(self, door: Door) -> None:
-        super().__init__(
-            door.answer,
-            request_factory=_make_request,
-            access_log=None,
-            keepalive_timeout=KEEPALIVE_S,
-        )
-        self.door = door
-        self._connected = 0
-        self._emptied = asyncio.Event()
-
-    def __call__(self) -> web.RequestHandler:
-        return _Connection(self, loop=self._loop, **self._kwargs)
-
-    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-        super().connection_made(handler, transport)
-        self._connected += 1
-
-    def connection_lost(
-        self, handler: web.RequestHandler, exc: BaseException | None = None
-    ) -> None:
-        super().connection_lost(handler, exc)
-        self._connected -= 1
-        if not self._connected:
-            self._emptied.set()
-
-    async def empty(self) -> None:
-        """Wait until nobody is connected."""
-        # Who was let in just now is counted in the next turn of the loop.
-        await asyncio.sleep(0)
-        while self._connected:
-            self._emptied.clear()
-            await self._emptied.wait()
-
-
 class _DoorRunner(web.ServerRunner):
-    def __init__(self, server: _Server) -> None:
+    def __init__(self, door: Door) -> None:
+        server = Server(door.answer, door.crowd)
         super().__init__(server, handle_signals=False, shutdown_timeout=SHUTDOWN_S)
+        self._door = door
         self._of = server
 
     async def cleanup(self) -> None:
         """Let nobody in, answer those who are, and close."""
         for site in list(self.sites):
             await site.stop()
-        self._of.door.leave()
+        self._door.leave()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORDS_S):
                 await self._of.empty()
         await super().cleanup()
-
-
-def _make_request(*arguments: Any) -> web.BaseRequest:
-    message, payload, protocol, writer, task = arguments
-    loop = asyncio.get_running_loop()
-    return web.BaseRequest(
-        message, payload, protocol, writer, task, loop, client_max_size=BODY_BYTES_MAX
-    )
+        self._door.crowd.close()
 
 
 def door_runner(door: Door) -> web.BaseRunner:
     """Return what runs the door. To be called from the event loop."""
-    return _DoorRunner(_Server(door))
+    return _DoorRunner(door)
 
 
 def admin_runner(app: web.Application) -> web.BaseRunner:
@@ -216,7 +158,8 @@ class Listener:
         if not passed and place.path:
             self._path = place.path
             await asyncio.to_thread(_remove_stale, place.path)
-            self._sites.append(web.UnixSite(self._runner, place.path, backlog=BACKLOG))
+            bound = await asyncio.to_thread(_bind, place)
+            self._sites.append(web.SockSite(self._runner, bound, backlog=BACKLOG))
         elif not passed:
             self._sites.append(web.TCPSite(self._runner, place.host, place.port, backlog=BACKLOG))
         for site in self._sites:
@@ -281,10 +224,11 @@ def _remove_stale(path: str) -> None:
 
 
 def _bind(place: Place) -> socket.socket:
-    """Return a socket at a path."""
+    """Return a socket at a path that only those find open who may: its rights are set first."""
     bound = socket.socket(socket.AF_UNIX)
     try:
         bound.bind(place.path)
+        Path(place.path).chmod(place.mode)
     except OSError:
         bound.close()
         raise

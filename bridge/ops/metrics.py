@@ -10,6 +10,7 @@ from prometheus_client import (
 
 from bridge import __version__
 from bridge.ops.delivery_metrics import DeliveryMetrics
+from bridge.ops.door_metrics import DoorMetrics
 from bridge.ops.families import FAST, Families
 from bridge.ops.feedback_metrics import FeedbackMetrics
 from bridge.ops.intake_metrics import IntakeMetrics
@@ -27,6 +28,7 @@ class BridgeMetrics(IntakeMetrics, DeliveryMetrics):
         families = Families(self.registry)
         IntakeMetrics.__init__(self, families)
         DeliveryMetrics.__init__(self, families)
+        self.door = DoorMetrics(families)
         self.feedback = FeedbackMetrics(families)
         self._lag = families.histogram(
             "bridge_event_loop_lag_seconds",

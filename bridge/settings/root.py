@@ -41,7 +41,7 @@ from bridge.settings.sections import (
 )
 
 # What a daemon takes in hand at its start: a reload says that these want a restart.
-AT_START: Final = ("http.listen", "admin.listen", "store", "log", "tracing")
+AT_START: Final = ("http.listen", "http.socket_mode", "admin.listen", "store", "log", "tracing")
 # Sections that are checked and kept, but that no code acts on yet.
 TO_COME: Final = {
     "oneview": "presence is not sent to One View yet",

@@ -22,6 +22,7 @@ from bridge.settings.values import (
     RsaKey,
     Secret,
     SigningSecret,
+    SocketMode,
     StoreUrl,
     TelnyxKey,
     Text,
@@ -86,6 +87,12 @@ class DoorSettings(Section):
         strict=False,
         description="addresses or networks that may post at all, with credentials if there are any",
     )
+    events_per_minute: int | None = Field(
+        None,
+        ge=1,
+        le=10_000_000,
+        description="events that may come in a minute; more are asked to come back; none: any",
+    )
 
     @property
     def credentials(self) -> dict[str, int]:
@@ -112,6 +119,12 @@ class HttpSettings(DoorSettings):
     )
     tls_client_ca: File | None = Field(
         None, description="PEM file of who signs callers' certificates, which they then need"
+    )
+    socket_mode: SocketMode = Field(
+        "0600", description="rights of the socket at unix:/path; who may write to it may connect"
+    )
+    connections_max: int = Field(
+        1000, ge=10, le=60_000, description="connections at a time; who waits makes room for others"
     )
 
     @property

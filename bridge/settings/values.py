@@ -250,6 +250,12 @@ def _email(value: str) -> str:
     return value
 
 
+def _socket_mode(value: str) -> str:
+    if re.fullmatch(r"0[0-7]{3}", value, re.ASCII) is None:
+        raise wrong('is no octal mode; write four digits, such as "0660"')
+    return value
+
+
 Text = Annotated[str, AfterValidator(_filled), Holds("text")]
 Label = Annotated[
     str, Field(max_length=128), AfterValidator(_filled), Holds("text of 128 characters at most")
@@ -276,6 +282,9 @@ Workspace = Annotated[
 ]
 RouteName = Annotated[
     str, AfterValidator(_route_name), Holds("1…32 of a-z, 0-9, underscore and hyphen")
+]
+SocketMode = Annotated[
+    str, AfterValidator(_socket_mode), Holds("octal rights of a file, such as `0660`")
 ]
 # `seconds` reads it.
 Duration = Annotated[

@@ -117,6 +117,12 @@ class Daemon(Child):
             every_s=0.002,
         )
 
+    def connected(self) -> int:
+        """Return how many connections to the door are open."""
+        text = fetch(f"{self._admin}/metrics")[1].decode()
+        (line,) = (one for one in text.splitlines() if one.startswith("bridge_connections "))
+        return round(float(line.split()[1]))
+
     def accepted(self) -> int:
         """Return how many events it has accepted."""
         text = fetch(f"{self._admin}/metrics")[1].decode()

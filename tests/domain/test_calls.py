@@ -6,7 +6,8 @@ from msgspec.structs import replace
 
 from bridge.domain.calls import lapse
 from bridge.domain.deliveries import Kind
-from bridge.domain.events import Agent, CallEvent, EventType, Outcome
+from bridge.domain.event_fields import Outcome
+from bridge.domain.events import Agent, CallEvent, EventType
 from bridge.domain.rules import DEFAULT_RULES, Action, Rule, RuleBook
 from bridge.domain.units import HOUR_US, SECOND_US
 

@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from aiohttp import ClientSession, web
+from aiohttp import ClientSession
 
 from bridge.domain.calls import CallPolicy
 from bridge.domain.errands import Guide
@@ -11,6 +11,7 @@ from bridge.domain.routes import Route, RouteTable
 from bridge.domain.rules import RuleBook
 from bridge.inbound import bodies
 from bridge.inbound.auth import Doorkeeper
+from bridge.inbound.crowd import Crowd
 from bridge.inbound.events import DoorPorts, EventsEndpoint
 from bridge.inbound.server import Door, Listener, Place, door_runner
 from bridge.inbound.strangers import Strangers
@@ -49,18 +50,14 @@ async def test_bodies_beyond_the_budget_are_asked_to_come_back(
         ingest=ingest, writer=writer, clock=clock, meter=meter, log=log, strangers=strangers
     )
     endpoint = EventsEndpoint(ports, doorkeeper=Doorkeeper())
-    begun, go_on = asyncio.Event(), asyncio.Event()
-
-    async def post(request: web.BaseRequest) -> web.StreamResponse:
-        begun.set()
-        return await endpoint.post(request)
+    go_on = asyncio.Event()
 
     async def drip() -> AsyncIterator[bytes]:
-        yield b"x" * 10
+        yield b"x" * 600
         await go_on.wait()
-        yield b"x" * 890
+        yield b"x" * 300
 
-    listener = Listener(door_runner(Door({"/v1/events": post}, log)))
+    listener = Listener(door_runner(Door({"/v1/events": endpoint.post}, log, Crowd(clock))))
     (address,) = await listener.open(Place(host="127.0.0.1"))
     url, headers = f"{address}/v1/events", {"Content-Type": "application/json"}
 
@@ -70,7 +67,8 @@ async def test_bodies_beyond_the_budget_are_asked_to_come_back(
             return it.status
 
     first = asyncio.create_task(slow())
-    await begun.wait()
+    while endpoint.bodies.bytes_in_hand < 600:  # noqa: ASYNC110 - nobody tells of it
+        await asyncio.sleep(0.001)
     async with ClientSession() as session:
         async with session.post(url, data=b"y" * 900, headers=headers) as second:
             assert second.status == 503
