@@ -221,17 +221,10 @@ class Bridge:
     def _with_oneview(self, exchange: Exchange) -> "OneView":
         """Make what is for One View's agents, which few sites have: nothing else loads it."""
         from bridge.app.oneview import OneView  # noqa: PLC0415 - see above
-        from bridge.ops.presence_metrics import PresenceMetrics  # noqa: PLC0415 - see above
 
-        return OneView(
-            self._settings,
-            writer=self._writer,
-            digest_key=self._key,
-            exchange=exchange,
-            clock=self._clock,
-            log=self._log,
-            metrics=PresenceMetrics(self._metrics.registry),
-        )
+        kept = Kept(self._writer, self._key, self._files_at)
+        registry = self._metrics.registry
+        return OneView(self._settings, kept, exchange, self._clock, self._log, registry)
 
     def _upstreams(self) -> list[Upstream]:
         upstreams = wiring.upstreams(self._settings)
@@ -381,6 +374,8 @@ class Bridge:
         self._show_breakers()
         with contextlib.suppress(StoreError):
             await self._gauges.refresh()
+            if self._oneview is not None:
+                await self._oneview.presences.show()
 
 
 def _spare_collector() -> None:

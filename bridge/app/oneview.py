@@ -3,6 +3,10 @@
 from dataclasses import replace
 from typing import Final
 
+from prometheus_client import CollectorRegistry
+
+from bridge.app.way_back import Kept
+from bridge.domain.deliveries import TicketWish
 from bridge.domain.events import Agent, CallEvent
 from bridge.domain.presence import Roster, Unknown
 from bridge.domain.routes import oneview_route
@@ -11,7 +15,7 @@ from bridge.oneview.client import Credentials, OneViewClient, OneViewOptions
 from bridge.oneview.sender import OneViewSender
 from bridge.ops.clock import SystemEntropy
 from bridge.ops.presence_metrics import PresenceMetrics
-from bridge.ports import Clock, Log, Writer
+from bridge.ports import Clock, Log
 from bridge.services.channels import Upstream
 from bridge.services.folding import mark
 from bridge.services.presence import Presences
@@ -74,26 +78,24 @@ class OneView:
     def __init__(
         self,
         settings: Settings,
-        *,
-        writer: Writer,
-        digest_key: bytes,
+        store: Kept,
         exchange: Exchange,
         clock: Clock,
         log: Log,
-        metrics: PresenceMetrics,
+        registry: CollectorRegistry,
     ) -> None:
         """Make every part; nothing runs yet."""
-        self._key = digest_key
+        self._key = digest_key = store.digest_key
         self._base_url = settings.oneview.base_url or ""
-        self._metrics = metrics
+        self._metrics = PresenceMetrics(registry)
         self.client = OneViewClient(exchange, oneview_options(settings, digest_key))
         self.sender = OneViewSender(self.client)
         self.presences = Presences(
-            writer=writer,
+            writer=store.writer,
             desk=self.client,
             clock=clock,
             entropy=SystemEntropy(),
-            meter=metrics,
+            meter=self._metrics,
             log=log,
             policy=presence_policy(settings, digest_key),
         )
@@ -109,13 +111,19 @@ class OneView:
         routes = frozenset(map(oneview_route, self.client.options.agents))
         return Upstream(self._base_url, routes, settings.oneview.requests_per_minute, UPSTREAM)
 
-    def route_of(self, event: CallEvent, desk: Agent | None) -> str:
+    def route_of(self, event: CallEvent, wish: TicketWish) -> str:
         """Return by which route a ticket of an event's agent goes; empty: nobody knows them.
 
-        `desk` is where the call was last, for an event that names nobody.
+        An event that names nobody is about who the call was with last.
         """
+        if not wish.ticket_id:
+            self._metrics.ticket_skipped("no_ticket")
+            return ""
         roster = self.presences.roster
         found = roster.find(event)
-        if found is Unknown.NO_AGENT and desk is not None:
-            found = roster.desks.get(desk, Unknown.UNKNOWN_DESK)
-        return "" if isinstance(found, Unknown) else oneview_route(found)
+        if found is Unknown.NO_AGENT and wish.desk is not None:
+            found = roster.desks.get(wish.desk, Unknown.UNKNOWN_DESK)
+        if isinstance(found, Unknown):
+            self._metrics.ticket_skipped(found.value)
+            return ""
+        return oneview_route(found)

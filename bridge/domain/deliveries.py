@@ -154,6 +154,18 @@ class TicketWork(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True
     ticket_id: str
 
 
+class TicketWish(Struct, frozen=True, gc=False, kw_only=True):
+    """What a rule wants of the ticket that a call is about: all that is said is to be done.
+
+    `desk` is where the call was last. An empty `ticket_id` is the one that the call named before.
+    """
+
+    picks: bool
+    closes: bool
+    ticket_id: str = ""
+    desk: Agent | None = None
+
+
 # What a delivery holds; a contact card is worked out when it is sent, and so holds nothing.
 Payload = NewErrand | EndErrand | OnwardAnswer | TicketWork
 PAYLOADS: Final[Mapping[Kind, type[Payload]]] = {

@@ -154,7 +154,8 @@ class Transaction(FeedbackTransaction, Protocol):
         """Give what waits at a route that is none of these to the default; return how many.
 
         A message stays where it is, since nobody else has the token of its channel. An answer that
-        is to be sent on, and has no address any more, is held for a person.
+        is to be sent on, and has no address any more, is held for a person; so is what is about a
+        ticket of an agent who is gone.
         """
         ...
 

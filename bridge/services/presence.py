@@ -7,7 +7,7 @@ request leaves: whatever is lost after that, they get back what they had.
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -104,6 +104,23 @@ class Presences:
                 self._told.add(why)
                 self._log.warning("an event names an agent who is none of [[agents]]", why=why)
         self._wake.set()
+
+    async def show(self) -> None:
+        """Show how many agents are how.
+
+        Raises:
+            StoreUnavailable: that can't be told now.
+        """
+        known = await self._writer.submit(self._known, self._policy.agents)
+        self._meter.agents(Counter(one.word for one in known))
+
+    def _known(self, tx: Transaction, asked: Sequence[frozenset[str]]) -> list[list[Presence]]:
+        presence = tx.presence()
+        return [
+            [known.get(agent, Presence(agent=agent)) for agent in agents]
+            for agents in asked
+            for known in [presence.presences(agents)]
+        ]
 
     async def run(self) -> None:
         """Work until `stop` is called."""
@@ -292,8 +309,3 @@ def _recorded(row: Presence, outcome: Outcome, now_us: int) -> Presence:
         return replace(row, due_us=None, attempts=0, is_to_assert=False)
     attempts = row.attempts + outcome.is_counted_as_attempt
     return replace(row, due_us=outcome.retry_us, attempts=attempts)
-
-
-def counts(presences: Mapping[str, Presence]) -> Mapping[str, int]:
-    """Return how many agents are how, by the words of `domain.presence.Presence`."""
-    return Counter(one.word for one in presences.values())
