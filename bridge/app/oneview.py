@@ -6,7 +6,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 
 from bridge.app.way_back import Kept
-from bridge.domain.deliveries import TicketWish
+from bridge.domain.deliveries import Kind, TicketWish
 from bridge.domain.events import Agent, CallEvent
 from bridge.domain.presence import Roster, Unknown
 from bridge.domain.routes import oneview_route
@@ -109,7 +109,9 @@ class OneView:
     def upstream(self, settings: Settings) -> Upstream:
         """Return where requests about tickets go: each agent is a route of their own."""
         routes = frozenset(map(oneview_route, self.client.options.agents))
-        return Upstream(self._base_url, routes, settings.oneview.requests_per_minute, UPSTREAM)
+        kinds = frozenset(kind for kind in Kind if kind.is_of_ticket)
+        per_minute = settings.oneview.requests_per_minute
+        return Upstream(self._base_url, routes, per_minute, UPSTREAM, kinds)
 
     def route_of(self, event: CallEvent, wish: TicketWish) -> str:
         """Return by which route a ticket of an event's agent goes; empty: nobody knows them.

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from bridge.domain.calls import CallKey, Thread
 from bridge.domain.contacts import Key, Person
+from bridge.domain.deliveries import Kind
 from bridge.ports.feedback import FeedbackTransaction
 from bridge.ports.records import (
     Attempt,
@@ -125,6 +126,10 @@ class Transaction(FeedbackTransaction, Protocol):
 
     def stocked(self, gates: Collection[Gate]) -> set[Gate]:
         """Return the gates at which something is ready, due or not."""
+        ...
+
+    def stocked_of(self, kinds: Collection[Kind]) -> set[Gate]:
+        """Return the gates of these kinds at which something is ready, due or not."""
         ...
 
     def claim(self, claim: Claim) -> list[Parcel]:
