@@ -63,6 +63,7 @@ def create_app(options: SandboxOptions | None = None) -> web.Application:
     state = SandboxState(SandboxOptions() if options is None else options)
     # The limit is the outermost application's; one of those within it would be without effect.
     app = web.Application(client_max_size=BODY_BYTES_MAX)
+    app[STATE] = state
     app.add_subapp("/s", _create_vendor(state))
     app.add_subapp(BASE, create_oneview(state, _record))
     # Before the pages that it is a part of, or these would answer for it.
