@@ -54,7 +54,7 @@ def presence_policy(settings: Settings, key: bytes) -> PresencePolicy:
         wrap_up_us=round(oneview.wrap_up_seconds * SECOND_US),
         stale_after_us=settings.call_policy().stale_after_us,
         forget_after_us=settings.retention.journal_days * DAY_US,
-        per_minute=oneview.requests_per_minute,
+        per_minute=oneview.rate_per_minute,
         in_flight_max=settings.delivery.in_flight_max,
     )
 
@@ -110,7 +110,7 @@ class OneView:
         """Return where requests about tickets go: each agent is a route of their own."""
         routes = frozenset(map(oneview_route, self.client.options.agents))
         kinds = frozenset(kind for kind in Kind if kind.is_of_ticket)
-        per_minute = settings.oneview.requests_per_minute
+        per_minute = settings.oneview.rate_per_minute
         return Upstream(self._base_url, routes, per_minute, UPSTREAM, kinds)
 
     def route_of(self, event: CallEvent, wish: TicketWish) -> str:

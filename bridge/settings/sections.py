@@ -240,7 +240,7 @@ class OneViewSettings(Section):
     wrap_up_seconds: float = Field(
         0, ge=0, le=86_400, description="seconds after a call until the agent is free again"
     )
-    requests_per_minute: int = Field(
+    rate_per_minute: int = Field(
         6000, ge=1, le=1_000_000, description="requests to One View in any 60 seconds"
     )
 

@@ -97,7 +97,7 @@ token = "{sandbox["token"]}"
 requests_per_minute = 1000000
 [oneview]
 base_url = "{sandbox["base_url"]}/cs-chat-ticket"
-requests_per_minute = 1000000
+rate_per_minute = 1000000
 {agents}""",
         encoding="utf-8",
     )
@@ -137,7 +137,7 @@ async def _measure(folder: Path, count: int, per_second: float) -> dict[str, Any
 
 async def _ready(log: Path) -> str:
     while True:
-        for line in log.read_text(encoding="utf-8").splitlines():
+        for line in (await asyncio.to_thread(log.read_text, encoding="utf-8")).splitlines():
             if '"ready"' in line:
                 return str(json.loads(line)["events"][0])
         await asyncio.sleep(0.1)

@@ -91,7 +91,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         settings["BRIDGE_CENTION__TOKEN"] = make_token(options.token_key)
         settings["BRIDGE_CENTION__REQUESTS_PER_MINUTE"] = "100000"
         settings["BRIDGE_ONEVIEW__BASE_URL"] = f"{sandbox.url}/cs-chat-ticket"
-        settings["BRIDGE_ONEVIEW__REQUESTS_PER_MINUTE"] = "100000"
+        settings["BRIDGE_ONEVIEW__RATE_PER_MINUTE"] = "100000"
         made = Desk(Daemon(settings, ["--config", config]), Client(sandbox.url))
         for number, email in enumerate(DESKS):
             made.page("oneview/agents", {"email": email, "token": f"token-{number}"})

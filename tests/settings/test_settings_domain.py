@@ -85,7 +85,7 @@ KEYS = [
     "oneview.base_url",
     "oneview.wrap_up_seconds",
     "oneview.status",
-    "oneview.requests_per_minute",
+    "oneview.rate_per_minute",
     "agents.device_id",
     "agents.extension_id",
     "agents.email",

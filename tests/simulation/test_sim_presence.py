@@ -82,6 +82,28 @@ def test_both_stores_come_to_the_same(commits: list[tuple[list[CallEvent], int]]
     engine.dispose()
 
 
+def test_who_is_on_a_call_that_went_silent_is_let_go_and_its_end_changes_nothing() -> None:
+    tx, folder = SimPresence(Rows()), PresenceFolder(POLICY)
+    folder.fold(tx, [_event(1, EventType.CALL_ANSWERED, 0, 0, 0)], 1_000 * S)
+    assert folder.release(tx, 1_049 * S, 10) == 0
+    assert folder.release(tx, 1_050 * S, 10) == 1
+    assert folder.release(tx, 1_050 * S, 10) == 0
+    released = tx.presences(["ann"])["ann"]
+    assert (released.is_busy, released.due_us) == (False, 1_053 * S)
+    folder.fold(tx, [_event(2, EventType.CALL_ENDED, 0, 0, 60)], 1_060 * S)
+    assert tx.presences(["ann"])["ann"] == released
+
+
+def test_agents_whom_nobody_knows_are_counted_by_why() -> None:
+    tx = SimPresence(Rows())
+    told = [
+        _event(1, EventType.CALL_ANSWERED, 0, 7, 0),
+        _event(2, EventType.AGENT_UNAVAILABLE, 0, 7, 0),
+        _event(3, EventType.CALL_ENDED, 0, None, 0),
+    ]
+    assert PresenceFolder(POLICY).fold(tx, told, 1_000 * S) == {"unknown_desk": 2}
+
+
 def test_in_whatever_order_events_come_the_same_is_wanted() -> None:
     told = [
         _event(1, EventType.CALL_QUEUED, 0, None, 0),
