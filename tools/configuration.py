@@ -41,9 +41,9 @@ uncomment; [rules.md](rules.md) explains routes and rules.
 3. the file that `--config` names;
 4. the default.
 
-`<name>` is a hook's, a route's or a rule's `name`, in capitals or not, `<number>` a table's place in
-its list, from 0. A whole list is one variable too: `BRIDGE_HOOKS`, `BRIDGE_ROUTES`, `BRIDGE_RULES`,
-`BRIDGE_AGENTS`.
+`<name>` is a hook's, a route's or a rule's `name`, in capitals or not, `<number>` a table's place
+in its list, from 0. A whole list is one variable too: `BRIDGE_HOOKS`, `BRIDGE_ROUTES`,
+`BRIDGE_RULES`, `BRIDGE_AGENTS`.
 
 **What SIGHUP changes** (`systemctl reload aventa-bridge`): the file and the folder that
 `--secrets-dir` names are read again, and what says *reload* is taken up at once. What says
