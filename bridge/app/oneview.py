@@ -1,8 +1,10 @@
 """One View, wired; loaded only where the settings name it."""
 
-from dataclasses import replace
+import dataclasses
+from collections.abc import Sequence
 from typing import Final
 
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from bridge.app.way_back import Kept
@@ -15,11 +17,11 @@ from bridge.oneview.client import Credentials, OneViewClient, OneViewOptions
 from bridge.oneview.sender import OneViewSender
 from bridge.ops.clock import SystemEntropy
 from bridge.ops.presence_metrics import PresenceMetrics
-from bridge.ports import Clock, Log
+from bridge.ports import Clock, Log, Transaction
 from bridge.services.channels import Upstream
-from bridge.services.folding import mark
+from bridge.services.folding import Happening, mark
 from bridge.services.presence import Presences
-from bridge.services.presence_folding import PresencePolicy
+from bridge.services.presence_folding import PresenceFolder, PresencePolicy
 from bridge.settings import Settings
 from bridge.settings.sections import secret_text
 from bridge.wire.exchange import Exchange
@@ -72,6 +74,43 @@ def oneview_options(settings: Settings, key: bytes) -> OneViewOptions:
     )
 
 
+def ticket_route(roster: Roster, event: CallEvent, wish: TicketWish) -> tuple[str, str]:
+    """Return by which route a ticket of an event's agent goes; else why by none.
+
+    An event that names nobody is about who the call was with last.
+    """
+    if not wish.ticket_id:
+        return "", "no_ticket"
+    found = roster.find(event)
+    if found is Unknown.NO_AGENT and wish.desk is not None:
+        found = roster.desks.get(wish.desk, Unknown.UNKNOWN_DESK)
+    return ("", found.value) if isinstance(found, Unknown) else (oneview_route(found), "")
+
+
+class Follower:
+    """A `services.ingest.Watcher` beside the daemon, which does within a second what is due."""
+
+    def __init__(self, settings: Settings, key: bytes) -> None:
+        """Go by these settings; the key is the store's."""
+        self._policy = presence_policy(settings, key)
+
+    def note(self, tx: Transaction, happenings: Sequence[Happening], now_us: int) -> None:
+        """Note what a commit's events mean; ids are those that the daemon has learnt."""
+        presence = tx.presence()
+        known = presence.presences(self._policy.agents).values()
+        ids = {one.remote_id.lower(): one.agent for one in known if one.remote_id}
+        roster = replace(self._policy.roster, ids=ids)
+        folder = PresenceFolder(replace(self._policy, roster=roster))
+        folder.fold(presence, [one.event for one in happenings], now_us)
+
+    def noted(self) -> None:
+        """Leave the rest to the daemon."""
+
+    def route_of(self, event: CallEvent, wish: TicketWish) -> str:
+        """Return by which route a ticket of an event's agent goes; empty: nobody knows them."""
+        return ticket_route(self._policy.roster, event, wish)[0]
+
+
 class OneView:
     """All that One View takes: presence, and who sends what is about tickets."""
 
@@ -103,7 +142,7 @@ class OneView:
     def reconfigure(self, settings: Settings) -> None:
         """Take new settings; where One View is changes with a restart only."""
         options = oneview_options(settings, self._key)
-        self.client.options = replace(options, base_url=self._base_url)
+        self.client.options = dataclasses.replace(options, base_url=self._base_url)
         self.presences.reconfigure(presence_policy(settings, self._key))
 
     def upstream(self, settings: Settings) -> Upstream:
@@ -114,18 +153,8 @@ class OneView:
         return Upstream(self._base_url, routes, per_minute, UPSTREAM, kinds)
 
     def route_of(self, event: CallEvent, wish: TicketWish) -> str:
-        """Return by which route a ticket of an event's agent goes; empty: nobody knows them.
-
-        An event that names nobody is about who the call was with last.
-        """
-        if not wish.ticket_id:
-            self._metrics.ticket_skipped("no_ticket")
-            return ""
-        roster = self.presences.roster
-        found = roster.find(event)
-        if found is Unknown.NO_AGENT and wish.desk is not None:
-            found = roster.desks.get(wish.desk, Unknown.UNKNOWN_DESK)
-        if isinstance(found, Unknown):
-            self._metrics.ticket_skipped(found.value)
-            return ""
-        return oneview_route(found)
+        """Return by which route a ticket of an event's agent goes; empty: nobody knows them."""
+        route, why = ticket_route(self.presences.roster, event, wish)
+        if why:
+            self._metrics.ticket_skipped(why)
+        return route

@@ -1,7 +1,9 @@
 """An agent on the phone gets no chats: the daemon, and a sandbox that is One View as well."""
 
 import json
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,11 @@ from bridge.sandbox.tokens import make_token
 
 pytestmark = pytest.mark.process
 ANN, BOB = "ann@example.com", "Bob@Example.com"
+# What a daemon would be that tells, at its end, which modules it has loaded.
+TELLING = (
+    "import atexit, sys; atexit.register(lambda: print('loaded', *sys.modules, flush=True));"
+    "from bridge.__main__ import main; main()"
+)
 DESKS = {ANN: 1000, BOB: 1001}
 RULES = """
 [[rules]]
@@ -225,3 +232,24 @@ def test_the_log_tells_nobodys_name(desk: Desk) -> None:
     for told in (ANN, BOB, "token-0", "token-1"):
         assert told.lower() not in text
         assert told.lower() not in desk.daemon.admin.get("/metrics").body.decode().lower()
+
+
+def test_without_one_view_nothing_of_it_is_loaded(tmp_path: Path) -> None:
+    put_store(tmp_path)
+    settings = minimal_settings("http://127.0.0.1:9", tmp_path)
+    daemon = Daemon(settings, command=(sys.executable, "-c", TELLING, "run")).start()
+    try:
+        sent = event("call.answered", callerNumber=new_number(), deviceId=1, extensionId=1)
+        assert daemon.events.post(sent).status == 202
+        assert daemon.events.post(event("agent.unavailable")).status == 202
+        assert daemon.terminate() == 0
+    finally:
+        daemon.close()
+    (loaded,) = [line["text"] for line in daemon.log() if "bridge.services" in str(line)]
+    modules = loaded.split()
+    assert "bridge.services.ingest" in modules
+    words = ("oneview", "presence")
+    # The tables are those of every store.
+    assert [
+        one for one in modules if one.startswith("bridge.") and any(word in one for word in words)
+    ] == ["bridge.storage.presence_tables"]
