@@ -27,7 +27,7 @@ from bridge.inbound.server import Door, Listener, admin_runner, door_runner
 from bridge.onward.sender import OnwardSender
 from bridge.ops import systemd
 from bridge.ops.clock import SystemClock, SystemEntropy
-from bridge.ops.delivery_metrics import ONWARD
+from bridge.ops.delivery_metrics import ONEVIEW, ONWARD
 from bridge.ops.health import Dependency, create_admin_app
 from bridge.ops.lag import watch_lag
 from bridge.ops.metrics import BridgeMetrics
@@ -354,7 +354,7 @@ class Bridge:
             is_answering = last.failure is None and last.status < 500
             cention["lastStatus"] = last.failure.value if last.failure else last.status
         breakers = {one.upstream.label: one.breaker.state for one in self._dispatcher.channels}
-        onward = breakers.pop(ONWARD, None)
+        onward, oneview = breakers.pop(ONWARD, None), breakers.pop(ONEVIEW, None)
         cention["breakers"] = {label: state.name.lower() for label, state in breakers.items()}
         is_answering = is_answering and not any(breakers.values())
         try:
@@ -366,7 +366,11 @@ class Bridge:
             Dependency("store", is_kept, is_needed=True),
             Dependency("cention", is_answering, is_needed=False, detail=cention),
             Dependency("routes", not paused, is_needed=False, detail={"paused": paused}),
-            *([] if onward is None else [Dependency("onward", not onward, is_needed=False)]),
+            *(
+                Dependency(name, not state, is_needed=False)
+                for name, state in ((ONWARD, onward), (ONEVIEW, oneview))
+                if state is not None
+            ),
         ]
 
     async def _refresh_if_can(self) -> None:

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Final
 
 from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
@@ -16,6 +15,7 @@ from bridge.domain.units import DAY_US, SECOND_US
 from bridge.oneview.client import Credentials, OneViewClient, OneViewOptions
 from bridge.oneview.sender import OneViewSender
 from bridge.ops.clock import SystemEntropy
+from bridge.ops.delivery_metrics import ONEVIEW
 from bridge.ops.presence_metrics import PresenceMetrics
 from bridge.ports import Clock, Log, Transaction
 from bridge.services.channels import Upstream
@@ -25,8 +25,6 @@ from bridge.services.presence_folding import PresenceFolder, PresencePolicy
 from bridge.settings import Settings
 from bridge.settings.sections import secret_text
 from bridge.wire.exchange import Exchange
-
-UPSTREAM: Final = "oneview"
 
 
 def agent_mark(key: bytes, email: str) -> str:
@@ -150,7 +148,7 @@ class OneView:
         routes = frozenset(map(oneview_route, self.client.options.agents))
         kinds = frozenset(kind for kind in Kind if kind.is_of_ticket)
         per_minute = settings.oneview.rate_per_minute
-        return Upstream(self._base_url, routes, per_minute, UPSTREAM, kinds)
+        return Upstream(self._base_url, routes, per_minute, ONEVIEW, kinds)
 
     def route_of(self, event: CallEvent, wish: TicketWish) -> str:
         """Return by which route a ticket of an event's agent goes; empty: nobody knows them."""

@@ -37,7 +37,7 @@ def consider(event: CallEvent, span: Span, guide: Guide, received_us: int) -> As
             claim(facts, route, guide.shared_numbers) if Action.UPSERT_CONTACT in rule.do else None
         ),
         notice=sent if isinstance(sent, Notice) else None,
-        ticket=_ticket(event, rule) if rule.is_of_ticket else None,
+        ticket=_ticket(event, rule) if guide.has_tickets and rule.is_of_ticket else None,
         unsent=None if isinstance(sent, Notice) else sent,
     )
 

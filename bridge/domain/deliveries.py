@@ -37,7 +37,7 @@ class Kind(StrEnum):
     @property
     def is_of_ticket(self) -> bool:
         """Whether it is about a chat at One View."""
-        return self in {Kind.PICK_TICKET, Kind.CLOSE_ROOM}
+        return self is Kind.PICK_TICKET or self is Kind.CLOSE_ROOM
 
     @property
     def makes_errand(self) -> bool:

@@ -176,7 +176,7 @@ class Presences:
             due = [
                 replace(known.get(agent, Presence(agent=agent)), due_us=now_us, touched_us=now_us)
                 for agent in sorted(agents)
-                if agent not in known or known[agent].error or not known[agent].remote_id
+                if agent not in known or _is_to_be_asked(known[agent])
             ]
             presence.save_presences(due)
             found.append(list(known.values()))
@@ -222,7 +222,9 @@ class Presences:
     def _done(self, agent: str, task: asyncio.Task[None]) -> None:
         self._in_flight.pop(agent, None)
         if not task.cancelled() and (error := task.exception()) is not None:
+            # It is still due, and is looked at again a little later: not at once, for ever.
             self._log.error("an agent's presence failed", agent=agent, exc_info=error)
+            return
         self._wake.set()
 
     async def _serve(self, presence: Presence) -> None:
@@ -288,6 +290,15 @@ class Presences:
             attempt=presence.attempts + 1,
             status=outcome.error,
         )
+
+
+def _is_to_be_asked(known: Presence) -> bool:
+    """Say whether an agent's id is to be learnt, or their last attempt to be made again.
+
+    Who has something due that was not tried yet is asked then.
+    """
+    is_waiting = known.due_us is not None and not known.attempts
+    return bool(known.error or not known.remote_id) and not is_waiting
 
 
 def _recorded(row: Presence, outcome: Outcome, now_us: int) -> Presence:

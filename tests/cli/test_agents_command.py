@@ -1,12 +1,15 @@
+import json
 from pathlib import Path
 
 import pytest
-from cli_site import TOML, Site, prepared
+from cli_site import TOML, Site, event, prepared
 from msgspec.structs import replace
+from sqlalchemy import Connection
 
 from bridge.app.oneview import agent_mark, roster_of
 from bridge.domain.events import Agent, CallEvent, EventType
 from bridge.domain.presence import There
+from bridge.ports import Pause
 from bridge.services.presence_folding import PresenceFolder, PresencePolicy
 from bridge.settings import load_settings
 from bridge.storage.engine import open_engine
@@ -46,7 +49,7 @@ def take_a_call(tmp_path: Path) -> None:
     settings = load_settings(config=tmp_path / "bridge.toml", secrets_dir=None, environ={})
     engine = open_engine(settings.store.url)
     key = digest_key(engine)
-    event = CallEvent(
+    answered = CallEvent(
         source="aventa",
         event_id="e",
         type=EventType.CALL_ANSWERED,
@@ -58,7 +61,7 @@ def take_a_call(tmp_path: Path) -> None:
     with engine.begin() as connection:
         presence = SqlTransaction(connection).presence()
         PresenceFolder(PresencePolicy(roster=roster_of(settings, key))).fold(
-            presence, [event], NOW_US
+            presence, [answered], NOW_US
         )
         mark = agent_mark(key, "ann@example.com")
         known = presence.presences([mark])[mark]
@@ -91,3 +94,32 @@ def test_without_one_view_there_is_nobody_to_list(
     result = Site.make(tmp_path, empty, monkeypatch).run("agents", "list")
     assert result.exit_code != 0
     assert "oneview.base_url: is not set" in result.stderr
+
+
+def test_an_event_that_is_replayed_from_quarantine_counts_for_presence(site: Site) -> None:
+    said = event("call.answered", deviceId=1000, extensionId=1000)
+    site.refuse(json.dumps(said).encode())
+    assert site.run("quarantine", "replay", "a").exit_code == 0
+    ann = site.read("agents", "list")[0]
+    assert (ann["presence"], ann["calls"]) == ("on_call", ["r1"])
+
+
+def test_a_pause_of_an_agents_tickets_is_one_views_word(site: Site) -> None:
+    def pause(connection: Connection) -> None:
+        pauses = [
+            Pause(
+                route="oneview:abc",
+                kind=None,
+                reason="401",
+                since_us=NOW_US,
+                probe_us=NOW_US,
+                token_mark="x",
+            )
+        ]
+        SqlTransaction(connection).save_pauses(pauses)
+
+    site.do(pause)
+    (route,) = [one for one in site.read("routes", "list") if one["name"] == "oneview:abc"]
+    assert [one["reason"] for one in route["pauses"]] == ["401"]
+    assert "One View" in site.run("routes", "list").stdout
+    assert site.run("routes", "resume", "oneview:abc").exit_code == 0

@@ -252,6 +252,21 @@ class PresenceMachine(RuleBasedStateMachine):
         self._say("call.answered", call=call, agent=agent, ago_s=30.0)
         self.uses[call] += 1
 
+    @rule(call=calls, agent=agents, deed=st.sampled_from((*OWN, "offline", "kill", *FAULTS)))
+    def a_whole_call_and_what_happens_in_it(self, call: str, agent: str, deed: str) -> None:
+        if call in self.holders:
+            return
+        self.a_call_is_answered(call, agent)
+        if deed == "offline":
+            self.an_agent_goes_offline_at_rest(agent)
+        elif deed == "kill":
+            self.it_is_killed_and_started_again(0.3, 0.0)
+        elif deed in OWN:
+            self.an_agent_sets_their_status(agent, deed)
+        else:
+            self.the_weather_changes(deed, 3.0)
+        self.a_caller_hangs_up(call)
+
     @rule(agent=agents)
     def an_agent_is_unavailable(self, agent: str) -> None:
         person = self.people[agent]
@@ -332,9 +347,48 @@ class PresenceMachine(RuleBasedStateMachine):
             self.engine.dispose()
 
 
+def _begun() -> PresenceMachine:
+    machine = PresenceMachine()
+    machine.begin(seed=1)
+    return machine
+
+
+def test_who_goes_offline_themselves_during_a_call_stays_so() -> None:
+    machine = _begun()
+    machine.a_call_is_answered("c1", "ann")
+    machine.an_agent_goes_offline_at_rest("ann")
+    machine.a_caller_hangs_up("c1")
+    machine.teardown()
+
+
+def test_who_puts_themselves_back_is_set_away_by_the_next_call_and_gets_their_choice() -> None:
+    machine = _begun()
+    machine.a_call_is_answered("c1", "ann")
+    machine.an_agent_sets_their_status("ann", "break")
+    machine.a_call_is_answered("c2", "ann")
+    machine.at_rest()
+    assert machine.chats.of_token("ann").status == "offline"
+    machine.a_caller_hangs_up("c1")
+    machine.at_rest()
+    machine.a_caller_hangs_up("c2")
+    machine.teardown()
+
+
+def test_a_kill_after_a_request_that_arrived_costs_nobody_their_status() -> None:
+    for fault in ("lost", "done_and_lost"):
+        machine = _begun()
+        machine.an_agent_sets_their_status("ann", "meeting")
+        machine.the_weather_changes(fault, 0.0)
+        machine.a_call_is_answered("c1", "ann")
+        machine.it_is_killed_and_started_again(0.9, 30.0)
+        machine.a_caller_hangs_up("c1")
+        machine.it_is_killed_and_started_again(0.5, 0.0)
+        machine.teardown()
+
+
 TestPresenceMachine = PresenceMachine.TestCase
 TestPresenceMachine.settings = settings(
-    max_examples=60,
+    max_examples=30,
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
