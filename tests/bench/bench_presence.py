@@ -28,7 +28,7 @@ ROOT: Final = Path(__file__).parents[2]
 BRIDGE: Final = (sys.executable, "-m", "bridge")
 # A call is over so long after its answer.
 TALK_S: Final = 1.0
-AGENTS: Final = 400
+AGENTS: Final = 200
 _WARM_UP: Final = 100
 QUEUE: Final = {"destNumber": "+60374571234", "queueName": "EHS", "queueNumber": "123"}
 
