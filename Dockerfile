@@ -26,6 +26,7 @@ RUN python3 -m venv /opt/aventa-bridge \
         --only-binary :all: --require-hashes --requirement requirements/run.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY bridge bridge
+COPY config/mappings config/mappings
 # The lock also holds what builds the package, which nothing needs any more after this.
 RUN /opt/aventa-bridge/bin/python -m pip install --quiet --no-cache-dir --disable-pip-version-check \
         --no-deps --no-build-isolation . \

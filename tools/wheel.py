@@ -17,7 +17,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 # All that the wheel is made of.
-PARTS: Final = ("pyproject.toml", "README.md", "LICENSE", "bridge")
+PARTS: Final = ("pyproject.toml", "README.md", "LICENSE", "bridge", "config/mappings")
 # What machines differ in, and a wheel must not.
 MACHINES: Final = (
     {"TZ": "UTC", "LC_ALL": "C", "PYTHONHASHSEED": "1", "mask": "022", "mtime": "86400"},

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import signal
 import socket
 from collections.abc import Callable, Sequence
@@ -14,7 +13,9 @@ from msgspec.structs import replace
 from sqlalchemy import Engine
 
 from bridge.app import wiring
+from bridge.app.entrance import Entrance
 from bridge.app.gauges import StoreGauges
+from bridge.app.reception import Reception
 from bridge.app.senders import Senders
 from bridge.app.way_back import Kept, WayBack
 from bridge.cention.client import CentionSender
@@ -22,11 +23,14 @@ from bridge.cention.reading import CentionReader
 from bridge.domain.errors import StoreError, StoreUnavailable
 from bridge.inbound import openapi
 from bridge.inbound.callbacks import CALLBACKS_PATH
-from bridge.inbound.events import EventsEndpoint
+from bridge.inbound.events import EVENTS_PATH, DoorPorts
 from bridge.inbound.server import Door, Listener, admin_runner, door_runner
+from bridge.inbound.strangers import Strangers
 from bridge.onward.sender import OnwardSender
 from bridge.ops import systemd
+from bridge.ops.auth_metrics import AuthMetrics
 from bridge.ops.clock import SystemClock, SystemEntropy
+from bridge.ops.cycles import spare_collector
 from bridge.ops.delivery_metrics import ONEVIEW, ONWARD
 from bridge.ops.health import Dependency, create_admin_app
 from bridge.ops.lag import watch_lag
@@ -55,8 +59,6 @@ if TYPE_CHECKING:
 LAST_ANSWERS_S: Final = 1.0
 # What was traced last is worth no longer wait.
 LAST_TRACES_S: Final = 3.0
-# Objects that came and stayed, after which cycles are looked for.
-COLLECT_EVERY: Final = 10_000
 Load = Callable[[], Settings]
 
 
@@ -97,6 +99,7 @@ class Bridge:
         self._metrics.registry.register(UpstreamCollector(lambda: self._dispatcher.channels))
         self._metrics.tokens(wiring.token_expiries(settings))
         self._oneview: OneView | None = None
+        self._auth_metrics = AuthMetrics(self._metrics.registry)
         self._writer = SharedCommit(
             engine, on_commit=self._metrics.committed, on_broken=self._break_off
         )
@@ -127,16 +130,16 @@ class Bridge:
             )
             admin = Listener(admin_runner(app))
             posts = {
-                "/v1/events": self._endpoint.post,
+                EVENTS_PATH: self._reception.events.post,
                 CALLBACKS_PATH: self._way_back.callbacks.post,
             }
-            door = Listener(door_runner(Door(posts, self._log)))
+            door = Listener(door_runner(Door(posts, self._log, self._reception.hooks.find)))
+            self._entrance = Entrance(door, self._settings, self._passed)
             try:
                 admin_at = await admin.open(wiring.place(self._settings.admin.listen))
-                listen = wiring.place(self._settings.http.listen)
-                events_at = await door.open(listen, self._passed)
+                events_at = await self._entrance.open()
                 self._on_signals(load)
-                _spare_collector()
+                spare_collector()
                 self._log.info("ready", events=events_at, admin=admin_at)
                 if self._is_dry:
                     self._log.warning("dry run: everything is kept, nothing is sent")
@@ -197,16 +200,17 @@ class Bridge:
             outlet=None if self._is_dry else self._dispatcher,
             watcher=oneview.presences if oneview else None,
         )
-        self._endpoint = EventsEndpoint(
+        ports = DoorPorts(
             ingest=self._ingest,
             writer=self._writer,
             clock=clock,
             meter=self._metrics,
             log=self._log,
-            doorkeeper=wiring.doorkeeper(settings),
+            strangers=Strangers(self._log, clock, self._auth_metrics),
             tracer=tracer,
             is_dry=self._is_dry,
         )
+        self._reception = Reception(settings, ports, self._auth_metrics)
         self._upkeep = Upkeep(
             writer=self._writer,
             clock=clock,
@@ -316,6 +320,8 @@ class Bridge:
             settings = await asyncio.to_thread(load)
             # Every template is compiled: not while events wait.
             policy = await asyncio.to_thread(wiring.ingest_policy, settings)
+            keepers = await asyncio.to_thread(wiring.doorkeepers, settings)
+            await self._entrance.renew(settings)
         except SettingsError as error:
             for line in error.problems:
                 self._log.error("settings refused; the old ones stay in force", problem=line)
@@ -335,7 +341,7 @@ class Bridge:
         self._onward.options = wiring.onward_options(settings)
         self._way_back.reconfigure(settings)
         self._show_breakers()
-        self._endpoint.doorkeeper = wiring.doorkeeper(settings)
+        self._reception.reconfigure(settings, keepers)
         self._upkeep.retention = wiring.retention(settings)
         self._metrics.tokens(wiring.token_expiries(settings))
         self._log.info("settings read again")
@@ -380,16 +386,6 @@ class Bridge:
             await self._gauges.refresh()
             if self._oneview is not None:
                 await self._oneview.presences.show()
-
-
-def _spare_collector() -> None:
-    """Keep the cycle collector from looking through all that a daemon is made of.
-
-    What is there by now stays, and of what events make next to nothing hangs together in cycles.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(COLLECT_EVERY, 10, 10)
 
 
 def _touch(tx: Transaction, moments: Sequence[int]) -> list[None]:

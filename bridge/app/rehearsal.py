@@ -15,6 +15,7 @@ from bridge.app import wiring
 from bridge.cention.documents import TYPES, render
 from bridge.domain.deliveries import Kind, State, Tier
 from bridge.domain.errors import InvalidEvent, Issue
+from bridge.domain.events import EVENTS_SOURCE
 from bridge.domain.outcomes import Reply, judge
 from bridge.domain.units import SECOND_US
 from bridge.inbound.shapes import Candidate
@@ -169,7 +170,7 @@ class Rehearsal:
         try:
             if candidate.error is not None:
                 raise candidate.error
-            arrival = self._ingest.admit(candidate.document, source="aventa")
+            arrival = self._ingest.admit(candidate.document, source=EVENTS_SOURCE)
         except InvalidEvent as error:
             return Scene(event_id=error.event_id, event_type=error.event_type, issues=error.issues)
         (receipt,) = await self._ingest.take([arrival])

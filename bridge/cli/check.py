@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
+from bridge.app.doors import guards
 from bridge.cli import rehearse
 from bridge.cli.routes import serves
 from bridge.domain.jwt import TokenClaims, read_claims
@@ -73,6 +74,7 @@ def check(
                 "problems": [],
                 **played,
                 "routes": [_as_json(route, tokens.get(route.name)) for route in routes],
+                "sources": [one.document for one in guards(settings)],
                 "recommendations": _advice(settings, routes),
                 "notices": settings.notices(),
             }
@@ -106,6 +108,13 @@ def _advice(settings: Settings, routes: Sequence[Route]) -> list[str]:
         lines.append(
             "callbacks.secret: answers are sent on, and who calls back is told by the address"
             " alone; set it to the Secret Key of Cention's callback settings"
+        )
+    if settings.http.tls_client_ca and (
+        settings.callbacks.forward_url or settings.callbacks.secret
+    ):
+        lines.append(
+            "http.tls_client_ca: callbacks come in at the same address, and Cention shows no"
+            " certificate that is known of; leave it out, or let a proxy take callbacks"
         )
     return lines
 
@@ -154,6 +163,8 @@ def _print_table(
         # As Text, because what a site writes may look like rich's markup.
         table.add_row(*(Text(cell) for cell in cells))
     console.print(table)
+    for one in guards(settings):
+        typer.echo(f"source {one.source}: {one.words}")
     for line in (*_advice(settings, routes), *settings.notices()):
         typer.echo(line)
     typer.echo("The settings are right.")

@@ -10,7 +10,9 @@ from bridge.app import wiring
 from bridge.cli.common import tracked
 from bridge.domain.answers import Answer
 from bridge.domain.errors import InvalidEvent, Issue, StoreUnavailable
+from bridge.domain.events import EVENTS_SOURCE
 from bridge.inbound import callbacks
+from bridge.inbound.hooks import admit_made, read_mapped
 from bridge.inbound.shapes import Body, Candidate, Shape, read
 from bridge.inbound.strict_json import StrictJsonError, loads
 from bridge.ops.clock import SystemClock
@@ -18,7 +20,7 @@ from bridge.ops.metrics import BridgeMetrics
 from bridge.ports import Gate
 from bridge.services.answer_intake import AnswerIntake
 from bridge.services.ingest import Arrival, Ingest, Taken
-from bridge.settings import Settings
+from bridge.settings import Settings, SettingsError
 from bridge.storage import refusals, repairs
 from bridge.storage.engine import open_reader
 from bridge.storage.schema import digest_key
@@ -94,8 +96,10 @@ async def readmit(
             next_s += gap_s
             if found["source"] == callbacks.SOURCE:
                 reasons = await _take_callback(answers, wiring.callback_reader(settings), found)
-            else:
+            elif found["source"] == EVENTS_SOURCE:
                 reasons = await _take(ingest, found)
+            else:
+                reasons = await _take_mapped(ingest, settings, found)
             if reasons:
                 wrong.extend(f"{one}: {why}" for why in reasons[:REASONS_MAX])
                 continue
@@ -141,6 +145,40 @@ async def _take(ingest: Ingest, found: dict[str, Any]) -> list[str]:
     if not candidates:
         return ["holds no event"]
     arrivals, reasons = _admit(ingest, candidates, found["source"])
+    return [*reasons, *await _keep(ingest, arrivals)]
+
+
+async def _take_mapped(ingest: Ingest, settings: Settings, found: dict[str, Any]) -> list[str]:
+    """Take in what another phone system posted, by its mapping of now; return why not.
+
+    What the mapping ignores is done with. Headers are not kept, so a mapping reads none here.
+    """
+    if found["is_cut"]:
+        return [_CUT]
+    source = found["source"]
+    try:
+        hook = settings.hook_table().get(source)
+        if hook is None:
+            return [f"came from {source}, which is no hook any more"]
+        mapping = settings.mappings.mapping(hook.mapping or source)
+        _, mapped = read_mapped(
+            mapping, found["body"], found["content_type"], {}, found["received_us"]
+        )
+    except SettingsError as error:
+        return error.problems
+    except StrictJsonError as error:
+        return [reason(error.pointer, error.detail)]
+    admitted = [admit_made(ingest, made, source=source) for made in mapped.events]
+    arrivals = [one for one in admitted if isinstance(one, Arrival)]
+    refused = [
+        why for one in admitted if isinstance(one, InvalidEvent) for why in _said(one.issues)
+    ]
+    return [*_said(mapped.issues), *refused, *await _keep(ingest, arrivals)]
+
+
+async def _keep(ingest: Ingest, arrivals: Sequence[Arrival]) -> list[str]:
+    """Keep what was admitted; return why not."""
+    reasons: list[str] = []
     for receipt in await ingest.take(arrivals) if arrivals else []:
         if isinstance(receipt, StoreUnavailable):
             raise receipt

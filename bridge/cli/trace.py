@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import typer
+from sqlalchemy import Connection
 
 from bridge.cli.common import (
     ConfigOption,
@@ -46,6 +47,14 @@ def trace(
     reveal: Annotated[
         bool, typer.Option("--reveal", help="Show numbers, names and texts as they are.")
     ] = False,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--source",
+            help="The phone system, where several know the reference: aventa, or a hook's name.",
+            show_default=False,
+        ),
+    ] = None,
     json: JsonOption = False,
     config: ConfigOption = None,
     secrets_dir: SecretsOption = None,
@@ -54,18 +63,22 @@ def trace(
 
     Events as they came with the rules that decided, attempts with Cention's words, the contact
     card, what came back, and what was refused. Numbers are masked to their last two digits and
-    names and texts are hidden, unless --reveal.
+    names and texts are hidden, unless --reveal. Where several phone systems have a call of this
+    reference, --source says which is meant; as Cention has it (hook:reference) will do too.
 
     Example: aventa-bridge trace 6a1f09 --reveal
+
+    Example: aventa-bridge trace 123456 --source sipgate-io
     """
     # What a shell passes on may be no text; nothing is kept under that.
     reference_id = reference_id.encode(errors="replace").decode()
     with reading(read_settings(config, secrets_dir)) as connection:
-        call = reference_id
-        story = stories.story(connection, call)
+        asked, source = _one_call(connection, reference_id, source)
+        call = asked
+        story = stories.story(connection, call, source)
         if not any(story.values()):
-            call = stories.belongs_to(connection, reference_id) or reference_id
-            story = stories.story(connection, call)
+            call = stories.belongs_to(connection, call, source) or call
+            story = stories.story(connection, call, source)
         pauses = queries.pauses(connection)
     if not any(story.values()):
         fail(f"{reference_id}: nothing is known of this call")
@@ -74,9 +87,27 @@ def trace(
     if json:
         print_json(_as_json(call, story, gates))
         return
-    if call != reference_id:
-        typer.echo(shown(f"{reference_id} is an outbound call that belongs to {call}."))
+    if call != asked:
+        typer.echo(shown(f"{asked} is an outbound call that belongs to {call}."))
     _print(call, story, gates)
+
+
+def _one_call(
+    connection: Connection, reference_id: str, source: str | None
+) -> tuple[str, str | None]:
+    """Return the call that is meant, and its source; which one has to be said where there are many.
+
+    What is sent to Cention and on has the hook's name before the reference.
+    """
+    if source is not None:
+        return reference_id, source
+    known = stories.sources(connection, reference_id)
+    if len(known) > 1:
+        fail(f"{reference_id}: is known to {', '.join(known)}; say which by --source", code=2)
+    hook, _, bare = reference_id.partition(":")
+    if not known and bare and hook in stories.sources(connection, bare):
+        return bare, hook
+    return reference_id, None
 
 
 def _veil(story: Story, veil: Veil) -> None:

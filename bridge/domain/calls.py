@@ -177,7 +177,7 @@ def _with_actions(span: Span, event: CallEvent, asked: Asked, order: int) -> Spa
     if asked.errand is not None and not span.creations:
         creation = Creation(
             message_id=asked.errand.message_id,
-            reference_id=event.call_reference,
+            reference_id=event.outside_reference,
             route=event.route,
             has_agent=asked.errand.integration is not None,
             default_agent=asked.default_agent,

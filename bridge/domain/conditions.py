@@ -1,17 +1,15 @@
 """Conditions: when a rule holds. All that are given must; of a list, one is enough."""
 
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import jmespath
-from jmespath.exceptions import ArityError, JMESPathError
 from jmespath.functions import Functions
 from jmespath.parser import ParsedResult
 from msgspec import Struct
 
 from bridge.domain.errors import InvalidExpression
+from bridge.domain.expressions import compiled
 from bridge.domain.facts import DOCUMENT_FIELDS, Facts
 from bridge.domain.hours import Hours
 from bridge.domain.number_facts import LineType
@@ -31,7 +29,6 @@ _ALL_HERE: Final = frozenset(
         "key_val_pair",
     }
 )
-_FUNCTIONS: Final = frozenset(Functions.FUNCTION_TABLE)
 _ELSEWHERE: Final = frozenset({"literal", "current", "expref", "identity", "index", "slice"})
 
 
@@ -48,21 +45,11 @@ class Expression:
         Raises:
             InvalidExpression: it is no JMESPath, or asks for a field that no event has.
         """
-        try:
-            with warnings.catch_warnings():
-                # `text` for 'text' is an old way of writing, and still understood.
-                warnings.simplefilter("ignore", PendingDeprecationWarning)
-                compiled: ParsedResult = jmespath.compile(self.text)
-        except (JMESPathError, ValueError, RecursionError) as error:
-            raise InvalidExpression(" ".join(str(error).split())) from None
-        _try_out(compiled)
-        if strange := sorted(set(_functions(compiled.parsed)) - _FUNCTIONS):
-            meant = hint(strange[0], _FUNCTIONS)
-            raise InvalidExpression(f"there is no function {strange[0]}(){meant}")
-        if strange := sorted(set(_fields(compiled.parsed)) - DOCUMENT_FIELDS):
+        made = compiled(self.text, Functions.FUNCTION_TABLE)
+        if strange := sorted(set(_fields(made.parsed)) - DOCUMENT_FIELDS):
             meant = hint(strange[0], DOCUMENT_FIELDS)
             raise InvalidExpression(f"no event has a field {strange[0]!r}{meant}")
-        object.__setattr__(self, "_compiled", compiled)
+        object.__setattr__(self, "_compiled", made)
 
     def holds(self, document: Mapping[str, Any]) -> bool:
         """Say whether its result is true as JMESPath has it; what can't be compared is not."""
@@ -71,29 +58,6 @@ class Expression:
         except Exception:  # noqa: BLE001 - a site's expression may stumble over any value
             return False
         return result is not None and result is not False and result not in ("", [], {})
-
-
-def _try_out(compiled: ParsedResult) -> None:
-    """See that every function gets as many arguments as it takes.
-
-    Raises:
-        InvalidExpression: one doesn't.
-    """
-    try:
-        compiled.search(dict.fromkeys(DOCUMENT_FIELDS))
-    except ArityError as error:
-        raise InvalidExpression(" ".join(str(error).split())) from None
-    except Exception:  # noqa: BLE001 - what is null here may be a text in a call
-        return
-
-
-def _functions(node: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the names of all functions in an expression."""
-    if node["type"] == "function_expression":
-        yield node["value"]
-    for child in node["children"]:
-        if isinstance(child, dict):
-            yield from _functions(child)
 
 
 def _fields(node: Mapping[str, Any]) -> Iterator[str]:

@@ -93,7 +93,7 @@ def _anonymous(event: CallEvent) -> str:
 
 def _integration(facts: Facts, agent: Agent) -> Integration:
     return Integration(
-        reference_id=facts.event.call_reference,
+        reference_id=facts.event.outside_reference,
         agent=agent,
         dest_number=facts.said("dest_msisdn"),
         queue_name=facts.said("queue_name"),
@@ -110,7 +110,7 @@ def _integration(facts: Facts, agent: Agent) -> Integration:
 def _extradata(facts: Facts) -> dict[str, Any]:
     """Return the event's further keys, and what is known of the call."""
     of_call = {
-        "referenceId": facts.event.call_reference,
+        "referenceId": facts.event.outside_reference,
         "destNumber": facts.said("dest_msisdn"),
         "queueName": facts.said("queue_name"),
         "queueNumber": facts.said("queue_number"),

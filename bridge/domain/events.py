@@ -7,6 +7,7 @@ bridge works with: numbers read, times in microseconds, the route found.
 
 import base64
 import binascii
+import hashlib
 import re
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -30,6 +31,9 @@ from pydantic_core import PydanticCustomError
 from bridge.domain.errors import InvalidEvent, Issue
 from bridge.domain.msisdn import NumberStatus, PhoneNumber
 
+# What comes in at /v1/events; every other source is a hook's name.
+EVENTS_SOURCE: Final = "aventa"
+REFERENCE_MAX: Final = 128
 ATTACHMENTS_BYTES_MAX: Final = 10 * 1024 * 1024
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -392,3 +396,23 @@ class CallEvent(Struct, frozen=True, gc=False, kw_only=True):
         if self.type.is_outbound and self.related_reference_id:
             return self.related_reference_id
         return self.reference_id
+
+    @property
+    def outside_reference(self) -> str:
+        """The reference of its call as others than its phone system are told it."""
+        return outside_reference(self.source, self.call_reference)
+
+
+def outside_reference(source: str, reference_id: str) -> str:
+    """Return a call's reference such that no other phone system has it.
+
+    *Assumed*: Cention ends an errand by `referenceId` alone, the integration's name being the same
+    for all. What comes from a hook has the hook's name before it; `/v1/events` has nothing.
+    """
+    if source == EVENTS_SOURCE or not reference_id:
+        return reference_id
+    qualified = f"{source}:{reference_id}"
+    if len(qualified) <= REFERENCE_MAX:
+        return qualified
+    told = hashlib.sha256(reference_id.encode()).hexdigest()[:16]
+    return f"{qualified[: REFERENCE_MAX - len(told) - 1]}~{told}"

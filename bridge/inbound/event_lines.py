@@ -1,6 +1,6 @@
 """What the log says of events: one wide line each, with nothing in it of who called."""
 
-from bridge.domain.events import CallEvent
+from bridge.domain.events import EVENTS_SOURCE, CallEvent
 from bridge.domain.msisdn import NumberStatus
 from bridge.ports import Clock, Log, Span
 from bridge.services.ingest import Arrival, Receipt, Taken
@@ -32,6 +32,8 @@ class EventLines:
             "caller": _caller(event),
             "caused": sorted([gate.kind.value for gate in effect.gates]),
         }
+        if event.source != EVENTS_SOURCE:
+            fields["source"] = event.source
         if effect.contact:
             fields["contact"] = effect.contact
         if effect.unsent:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import orjson
@@ -9,6 +10,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from bridge.domain.errors import InvalidEvent, Issue, StoreUnavailable
+from bridge.domain.events import EVENTS_SOURCE
 from bridge.inbound.auth import Doorkeeper
 from bridge.inbound.bodies import Bodies, keep_refusals, peer_of, read_body, refusal
 from bridge.inbound.event_lines import EventLines
@@ -22,14 +24,14 @@ from bridge.inbound.shapes import (
     Shape,
     read,
 )
+from bridge.inbound.strangers import Strangers
 from bridge.inbound.strict_json import StrictJsonError
 from bridge.ports import NO_SPAN, NO_TRACER, Clock, Exemplar, Log, Refusal, Span, Tracer, Writer
 from bridge.services.ingest import Arrival, Ingest, Receipt, Taken
 
-SOURCE: Final = "aventa"
-_UNAUTHORISED: Final = "A valid bearer token or webhook signature is needed."
+EVENTS_PATH: Final = "/v1/events"
 _NOT_REFUSED: Final = frozenset({200, 202, 503})
-_CONFLICT: Final = "an event with this id and other content is kept already"
+CONFLICT: Final = "an event with this id and other content is kept already"
 
 
 class DoorMeter(Protocol):
@@ -44,7 +46,7 @@ class DoorMeter(Protocol):
         ...
 
 
-class _Verdict(Struct, frozen=True, gc=False):
+class Verdict(Struct, frozen=True, gc=False):
     """What is answered for one candidate."""
 
     status: int
@@ -55,39 +57,47 @@ class _Verdict(Struct, frozen=True, gc=False):
     quarantine_id: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoorPorts:
+    """What every address stands on that events come in by; all bodies are read out of one room."""
+
+    ingest: Ingest
+    writer: Writer
+    clock: Clock
+    meter: DoorMeter
+    log: Log
+    strangers: Strangers
+    tracer: Tracer = NO_TRACER
+    is_dry: bool = False
+    bodies: Bodies = field(default_factory=Bodies)
+
+
 class EventsEndpoint:
     """Takes events in over HTTP. `doorkeeper` can be replaced while running."""
 
-    def __init__(  # noqa: PLR0913 - the ports it stands on, each by name
-        self,
-        *,
-        ingest: Ingest,
-        writer: Writer,
-        clock: Clock,
-        meter: DoorMeter,
-        log: Log,
-        doorkeeper: Doorkeeper,
-        tracer: Tracer = NO_TRACER,
-        is_dry: bool = False,
+    def __init__(
+        self, ports: DoorPorts, *, doorkeeper: Doorkeeper, source: str = EVENTS_SOURCE
     ) -> None:
-        """Stand on these ports."""
-        self._ingest = ingest
-        self._writer = writer
-        self._clock = clock
-        self._meter = meter
-        self._log = log
-        self._tracer = tracer
-        self._lines = EventLines(log, clock, is_dry=is_dry)
+        """Stand on these ports; what it takes in is of this source."""
+        self._ingest = ports.ingest
+        self._writer = ports.writer
+        self._clock = ports.clock
+        self._meter = ports.meter
+        self._log = ports.log
+        self._tracer = ports.tracer
+        self._strangers = ports.strangers
+        self._bodies = ports.bodies
+        self._lines = EventLines(ports.log, ports.clock, is_dry=ports.is_dry)
         self.doorkeeper = doorkeeper
-        self._bodies = Bodies()
+        self.source = source
 
     async def post(self, request: web.BaseRequest) -> web.Response:
         """Answer a request."""
         started_s = self._clock.monotonic()
-        if not self.doorkeeper.may_admit(request.headers):
+        if not self.doorkeeper.may_admit(request):
             # A stranger's request is nobody's trace: there may be any number of them.
             self._meter.ingested(self._clock.monotonic() - started_s)
-            return problem(401, _UNAUTHORISED)
+            return self._strangers.refuse(self.source, self.doorkeeper, request)
         with self._tracer.request(request.headers) as span:
             try:
                 with self._bodies.holding(request):
@@ -104,8 +114,18 @@ class EventsEndpoint:
         raw = await read_body(request)
         if isinstance(raw, web.Response):
             return raw
-        if not self.doorkeeper.admits(request.headers, raw, self._clock.now_us() / 1e6):
-            return problem(401, _UNAUTHORISED)
+        keeper, now_s = self.doorkeeper, self._clock.now_us() / 1e6
+        if len(raw) > SINGLE_BYTES_MAX:
+            # As below: a digest of megabytes for each secret.
+            is_admitted = await asyncio.to_thread(keeper.admits, request, raw, now_s)
+        else:
+            is_admitted = keeper.admits(request, raw, now_s)
+        if not is_admitted:
+            return self._strangers.refuse(self.source, keeper, request)
+        return await self._answer_raw(raw, request, span)
+
+    async def _answer_raw(self, raw: bytes, request: web.BaseRequest, span: Span) -> web.Response:
+        """Answer what was let in."""
         shape = _shape_of(request)
         if shape is None:
             accepted = ", ".join(shape.value for shape in Shape)
@@ -151,13 +171,13 @@ class EventsEndpoint:
             if isinstance(receipt, Receipt) and receipt.taken is not Taken.CONFLICT:
                 status = 202 if receipt.taken is Taken.ACCEPTED else 200
                 said = {"status": receipt.taken.value, "eventId": admitted.event.event_id}
-                return _json(status, said)
+                return as_json(status, said)
             admitted = self._read_receipt(admitted, receipt)
         (verdict,) = await self._quarantine([candidate], [admitted], request, [span])
         refused(span, verdict.status, verdict.event_type)
         if verdict.status == 503:
             return problem(503, "The event can't be kept now; send it again later.")
-        detail = _CONFLICT if verdict.status == 409 else "The event is not valid."
+        detail = CONFLICT if verdict.status == 409 else "The event is not valid."
         return problem(
             verdict.status, detail, issues=verdict.issues, quarantine_id=verdict.quarantine_id
         )
@@ -175,9 +195,9 @@ class EventsEndpoint:
                 refused(one, verdict.status, verdict.event_type)
         if any(verdict.status == 503 for verdict in verdicts):
             return problem(503, "Not all events can be kept now; send the batch again later.")
-        results = [_result(verdict) for verdict in verdicts]
+        results = [result_of(verdict) for verdict in verdicts]
         if any(verdict.taken != "rejected" for verdict in verdicts):
-            return _json(202, {"results": results})
+            return as_json(202, {"results": results})
         return problem(
             422,
             "No event of the batch is valid.",
@@ -191,13 +211,13 @@ class EventsEndpoint:
         request: web.BaseRequest,
         size: int,
         spans: Sequence[Span],
-    ) -> list[_Verdict]:
+    ) -> list[Verdict]:
         """Let in what can be of a body of this size, keep it, and quarantine the rest."""
         if size > SINGLE_BYTES_MAX:
             admitted = await asyncio.to_thread(self._admit_all, candidates, spans)
         else:
             admitted = self._admit_all(candidates, spans)
-        verdicts = [one if isinstance(one, _Verdict) else None for one in admitted]
+        verdicts = [one if isinstance(one, Verdict) else None for one in admitted]
         arrivals = [(index, one) for index, one in enumerate(admitted) if isinstance(one, Arrival)]
         receipts = await self._ingest.take([arrival for _, arrival in arrivals]) if arrivals else []
         for (index, arrival), receipt in zip(arrivals, receipts, strict=True):
@@ -211,46 +231,48 @@ class EventsEndpoint:
 
     def _admit_all(
         self, candidates: Sequence[Candidate], spans: Sequence[Span]
-    ) -> list[Arrival | _Verdict]:
+    ) -> list[Arrival | Verdict]:
         return [self._admit(one, span) for one, span in zip(candidates, spans, strict=True)]
 
-    def _admit(self, candidate: Candidate, span: Span = NO_SPAN) -> Arrival | _Verdict:
+    def _admit(self, candidate: Candidate, span: Span = NO_SPAN) -> Arrival | Verdict:
         """Check a candidate: an arrival, or the verdict on why it is none."""
         error = candidate.error
         if error is None:
             try:
-                return self._ingest.admit(candidate.document, source=SOURCE, trace=span.traceparent)
+                return self._ingest.admit(
+                    candidate.document, source=self.source, trace=span.traceparent
+                )
             except InvalidEvent as invalid:
                 error = invalid
         # Never raised again: with its traceback it would hold the whole body for as long as it is.
-        return _Verdict(422, error.event_id, error.event_type, issues=tuple(error.issues))
+        return Verdict(422, error.event_id, error.event_type, issues=tuple(error.issues))
 
-    def _read_receipt(self, arrival: Arrival, receipt: Receipt | Exception) -> _Verdict:
+    def _read_receipt(self, arrival: Arrival, receipt: Receipt | Exception) -> Verdict:
         event = arrival.event
         if isinstance(receipt, StoreUnavailable):
-            return _Verdict(503, event.event_id, event.type)
+            return Verdict(503, event.event_id, event.type)
         if isinstance(receipt, Exception):
             # A fault of the bridge's own. The sender can't mend it and must not send it for ever;
             # in quarantine it waits for a release that can take it.
             self._log.error("an event can't be processed", exc_info=receipt)
             issue = Issue("", "can't be processed; it is kept in quarantine")
-            return _Verdict(422, event.event_id, event.type, issues=(issue,))
+            return Verdict(422, event.event_id, event.type, issues=(issue,))
         if receipt.taken is Taken.CONFLICT:
-            issue = Issue("/eventId", _CONFLICT)
-            return _Verdict(409, event.event_id, event.type, issues=(issue,))
+            issue = Issue("/eventId", CONFLICT)
+            return Verdict(409, event.event_id, event.type, issues=(issue,))
         status = 202 if receipt.taken is Taken.ACCEPTED else 200
-        return _Verdict(status, event.event_id, event.type, taken=receipt.taken.value)
+        return Verdict(status, event.event_id, event.type, taken=receipt.taken.value)
 
     async def _quarantine(
         self,
         candidates: Sequence[Candidate],
-        verdicts: Sequence[_Verdict],
+        verdicts: Sequence[Verdict],
         request: web.BaseRequest,
         spans: Sequence[Span],
-    ) -> list[_Verdict]:
+    ) -> list[Verdict]:
         refusals: list[Refusal] = []
         refused_in: list[Span] = []
-        after: list[_Verdict] = []
+        after: list[Verdict] = []
         for candidate, verdict, span in zip(candidates, verdicts, spans, strict=True):
             if verdict.status in _NOT_REFUSED:
                 after.append(verdict)
@@ -263,7 +285,7 @@ class EventsEndpoint:
             refusals.append(kept)
             refused_in.append(span)
             after.append(
-                _Verdict(
+                Verdict(
                     verdict.status,
                     verdict.event_id,
                     verdict.event_type,
@@ -292,15 +314,15 @@ class EventsEndpoint:
         """Keep a body that holds no event, and say so."""
         self._meter.event("", "rejected")
         refused(span, status)
-        verdict = _Verdict(status, "", issues=tuple(issues) or (Issue("", detail),))
+        verdict = Verdict(status, "", issues=tuple(issues) or (Issue("", detail),))
         kept = self._refusal(verdict, raw, request.headers.get("Content-Type", ""))
         await self._writer.submit(keep_refusals, kept)
         self._lines.refused("", status, kept.id, peer_of(request), span)
         return problem(status, detail, issues=issues, quarantine_id=kept.id, **further)
 
-    def _refusal(self, verdict: _Verdict, body: bytes, content_type: str) -> Refusal:
+    def _refusal(self, verdict: Verdict, body: bytes, content_type: str) -> Refusal:
         return refusal(
-            source=SOURCE,
+            source=self.source,
             received_us=self._clock.now_us(),
             status=verdict.status,
             content_type=content_type,
@@ -322,7 +344,8 @@ def _shape_of(request: web.BaseRequest) -> Shape | None:
     return shape if charset in {"utf-8", "utf8", "us-ascii"} else None
 
 
-def _result(verdict: _Verdict) -> dict[str, Any]:
+def result_of(verdict: Verdict) -> dict[str, Any]:
+    """Return what an answer says of one of several events."""
     result: dict[str, Any] = {"eventId": verdict.event_id or None, "status": verdict.taken}
     if verdict.issues:
         result["errors"] = [
@@ -333,5 +356,6 @@ def _result(verdict: _Verdict) -> dict[str, Any]:
     return result
 
 
-def _json(status: int, document: dict[str, Any]) -> web.Response:
+def as_json(status: int, document: dict[str, Any]) -> web.Response:
+    """Return an answer that says this."""
     return web.Response(status=status, body=orjson.dumps(document), content_type="application/json")

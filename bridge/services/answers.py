@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from bridge.domain.answers import Answer, FileName, KeptFile, OnwardAnswer
 from bridge.domain.deliveries import Draft, Kind
 from bridge.domain.errors import StoreUnavailable
+from bridge.domain.events import outside_reference
 from bridge.domain.reports import Origin
 from bridge.domain.routes import ONWARD_ROUTE
 from bridge.domain.units import SECOND_US
@@ -329,7 +330,7 @@ def _order(row: AnswerRow) -> Order:
             payload=OnwardAnswer(
                 webhook_id=f"answer-{name}",
                 received_us=row.received_us,
-                reference_id=row.reference_id,
+                reference_id=outside_reference(row.source, row.reference_id),
                 answer=row.answer,
                 files=row.files,
             ),

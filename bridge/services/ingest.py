@@ -125,8 +125,13 @@ class Ingest:
     def policy(self, policy: IngestPolicy) -> None:
         self._folder = Folder(policy, self._digest_key)
 
-    def admit(self, document: object, *, source: str, trace: str | None = None) -> Arrival:
+    def admit(
+        self, document: object, *, source: str, trace: str | None = None, is_timed: bool = True
+    ) -> Arrival:
         """Check one event; what it causes becomes a part of its trace.
+
+        Without `is_timed`, its time is that of its receipt, and another one when it comes again:
+        then it is the same event by all the rest.
 
         Raises:
             InvalidEvent: it is not a valid one.
@@ -140,9 +145,10 @@ class Ingest:
             age_days_max=policy.journal_days,
         )
         payload = _canonical(document)
+        content = payload if is_timed else _canonical(document, leaving_out="occurredAt")
         return Arrival(
             admission=admission,
-            digest=digest(self._digest_key, payload),
+            digest=digest(self._digest_key, content),
             payload=payload,
             received_us=now_us,
             trace=trace,
@@ -297,11 +303,12 @@ def _entry(arrival: Arrival, rule: str) -> Entry:
     )
 
 
-def _canonical(document: Any) -> bytes:
+def _canonical(document: Any, leaving_out: str = "") -> bytes:
     """Return the content that tells two events apart: `null` and `""` are the same as absent."""
     if isinstance(document, PlainEvent):
         return canonical(document)
     content = _present(document)
+    content.pop(leaving_out, None)
     for name in _NESTED:
         if isinstance(content.get(name), dict):
             content[name] = _present(content[name])

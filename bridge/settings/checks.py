@@ -8,11 +8,14 @@ from pydantic import SecretStr
 
 from bridge.domain.msisdn import NumberStatus
 from bridge.domain.routes import DEFAULT_ROUTE
+from bridge.settings.errors import SettingsError
 from bridge.settings.findings import READING, Findings, Mistake, no_number
 from bridge.settings.keys import KeyPath, dotted, shape_of, variable
+from bridge.settings.mappings import RESERVED
 from bridge.settings.root import Settings
 from bridge.settings.rule_checks import check_rules
-from bridge.settings.sections import RouteSettings, Section
+from bridge.settings.sections import CREDENTIALS, RouteSettings, Section
+from bridge.wire.tls import TlsProblem, server_context
 
 # What the extra `otel` brings.
 _TRACING_NEEDS: Final = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
@@ -33,10 +36,12 @@ def find_mistakes(
     if require_upstream:
         _check_upstream(settings, findings)
         _check_tracing(settings, findings)
+        _check_tls(settings, findings)
     _check_addresses(settings, findings)
     for number, route in enumerate(settings.routes):
         _check_route(settings, number, route, findings)
     _check_route_names(settings, findings)
+    _check_hooks(settings, findings)
     check_rules(settings, findings)
     _check_agents(settings, findings)
     _check_presence(settings, findings)
@@ -98,14 +103,12 @@ def _is_installed(module: str) -> bool:
 
 def _check_addresses(settings: Settings, findings: Findings) -> None:
     http, listen = settings.http, settings.http.listen
-    is_open = not http.auth_tokens and not http.signing_secrets
-    if is_open and not listen.path and not listen.is_loopback:
+    if http.is_open and not listen.path and not listen.is_loopback:
         findings.add(
             ("http", "listen"),
             "can be reached from other machines without authentication; "
             "set http.auth_tokens or http.signing_secrets, or listen on 127.0.0.1",
-            ("http", "auth_tokens"),
-            ("http", "signing_secrets"),
+            *(("http", key) for key in (*CREDENTIALS, "allowed_addresses", "tls_client_ca")),
         )
     if listen == settings.admin.listen and (listen.port or listen.path):
         findings.add(
@@ -113,6 +116,22 @@ def _check_addresses(settings: Settings, findings: Findings) -> None:
             "is the same as http.listen; use another port",
             ("http", "listen"),
         )
+
+
+def _check_tls(settings: Settings, findings: Findings) -> None:
+    """See that the files are there and fit each other."""
+    http = settings.http
+    if http.tls_certificate is None:
+        for key in ("tls_key", "tls_client_ca"):
+            if getattr(http, key) is not None:
+                text = "is missing beside " + key + "; name the certificate's file too"
+                findings.add(("http", "tls_certificate"), text, ("http", key))
+                return
+        return
+    try:
+        server_context(http.tls_certificate, http.tls_key or "", http.tls_client_ca or "")
+    except TlsProblem as problem:
+        findings.add(("http", problem.key), str(problem))
 
 
 def _check_route(settings: Settings, number: int, route: RouteSettings, findings: Findings) -> None:
@@ -156,6 +175,29 @@ def _check_route_names(settings: Settings, findings: Findings) -> None:
             findings.add(path, f"is that of {dotted(before[:2])} too; use another name", before)
         else:
             first[route.name] = number
+
+
+def _check_hooks(settings: Settings, findings: Findings) -> None:
+    """See that each hook is another source, and has a mapping."""
+    try:
+        known = settings.mappings.names()
+    except SettingsError:  # which is said where the mappings are looked at
+        return
+    first: dict[str, int] = {}
+    for number, hook in enumerate(settings.hooks):
+        path: KeyPath = ("hooks", number)
+        before = first.setdefault(hook.name, number)
+        if hook.name in RESERVED:
+            findings.add((*path, "name"), "is kept for another source; use another name")
+        elif before != number:
+            other: KeyPath = ("hooks", before, "name")
+            text = f"is that of {dotted(other[:2])} too; use another name"
+            findings.add((*path, "name"), text, other)
+        mapping = hook.mapping or hook.name
+        if mapping not in known:
+            key = "mapping" if hook.mapping else "name"
+            text = f"is no mapping that is there{settings.mappings.hint(mapping)}"
+            findings.add((*path, key), text, (*path, "name"))
 
 
 def _check_agents(settings: Settings, findings: Findings) -> None:

@@ -11,6 +11,7 @@ from bridge.settings.checks import find_mistakes
 from bridge.settings.errors import SettingsError
 from bridge.settings.explain import explain, explain_unknown, line
 from bridge.settings.keys import KeyPath, field_at, nearest, shape_of
+from bridge.settings.mappings import shelf_of
 from bridge.settings.root import Settings
 from bridge.settings.sources import Values, read_sources
 
@@ -44,8 +45,11 @@ def load_settings(
         _mend(values.tree, errors)
         settings, _ = _validate(values.tree)
     if settings is not None:
+        settings = settings.with_mappings(shelf_of(config))
         for path, text in find_mistakes(settings, values.broken, require_upstream=require_upstream):
             values.problems.append(line(path, text, values.origin(path)))
+        if require_upstream:
+            values.problems.extend(settings.mappings.problems())
     if values.problems or settings is None:
         raise SettingsError(values.problems)
     return settings

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bridge.domain.calls import CallPolicy
@@ -15,6 +15,7 @@ from bridge.domain.routes import DEFAULT_ROUTE, Route, RouteTable, outlet_name
 from bridge.domain.rules import DEFAULT_RULES, RuleBook
 from bridge.domain.units import HOUR_US, SECOND_US
 from bridge.domain.watemplates import Manners
+from bridge.settings.mappings import Shelf
 from bridge.settings.rules import RuleSettings
 from bridge.settings.sections import (
     AdminSettings,
@@ -50,7 +51,6 @@ AT_START: Final = (
 )
 # Sections that are checked and kept, but that no code acts on yet.
 TO_COME: Final = {
-    "hooks": "no mapping is read yet",
     "provision": "the administration API is not used yet",
 }
 
@@ -85,6 +85,7 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     log: LogSettings = LogSettings()
     tracing: TracingSettings = TracingSettings()
+    _mappings: Shelf = PrivateAttr(default_factory=Shelf)
 
     @classmethod
     def settings_customise_sources(
@@ -105,6 +106,26 @@ class Settings(BaseSettings):
     @classmethod
     def _settings_log_debug(cls, states: dict[str, dict[str, Any]]) -> None:
         """Keep pydantic-settings from logging every value (PYDANTIC_SETTINGS_DEBUG): secrets."""
+
+    @property
+    def mappings(self) -> Shelf:
+        """The mappings that hooks may have."""
+        return self._mappings
+
+    def with_mappings(self, shelf: Shelf) -> "Settings":
+        """Return the settings with these mappings."""
+        changed = self.model_copy()
+        changed._mappings = shelf  # noqa: SLF001 - its own
+        return changed
+
+    def hook_table(self) -> dict[str, HookSettings]:
+        """Return every hook by its name: each mapping has one of its own name, as [http] has it.
+
+        Raises:
+            SettingsError: the site's mappings can't be looked into.
+        """
+        served = {name: HookSettings(name=name) for name in self.mappings.names()}
+        return served | {hook.name: hook for hook in self.hooks}
 
     @property
     def in_doubt_policy(self) -> InDoubtPolicy:

@@ -3,14 +3,11 @@
 Strongest first: environment, secret files, the file, defaults.
 """
 
-import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from bridge.settings.errors import SettingsError
 from bridge.settings.explain import line
 from bridge.settings.keys import (
     KeyPath,
@@ -27,14 +24,10 @@ from bridge.settings.overlays import (
     decode,
     from_environment,
     from_files,
-    reason,
 )
 from bridge.settings.sections import STORE_FILE
-
-_PLACE: Final = re.compile(
-    r"(?P<what>.*) \(at line (?P<line>\d+), column (?P<column>\d+)\)", re.DOTALL
-)
-_FILE_BYTES_MAX: Final = 16 * 1024 * 1024
+from bridge.settings.toml_files import read_file
+from bridge.settings.values import FILE
 
 
 @dataclass(slots=True)
@@ -79,42 +72,9 @@ def read_sources(
     # the environment made.
     for overlay in sorted(overlays, key=lambda one: (len(one.parts) > 1, not one.is_file)):
         _lay(values, overlay)
+    if folder is not None:
+        _find_files(values.tree, folder)
     return values
-
-
-def read_file(path: Path) -> dict[str, Any]:
-    """Return what a TOML file says.
-
-    Raises:
-        SettingsError: it can't be read or is no TOML; the one line names the place.
-    """
-    try:
-        with path.open("rb") as stream:
-            content = stream.read(_FILE_BYTES_MAX + 1)
-    except OSError as error:
-        raise SettingsError([f"{path}: {reason(error)}; name a TOML file"]) from None
-    if len(content) > _FILE_BYTES_MAX:
-        raise SettingsError([f"{path}: is too large; use {_FILE_BYTES_MAX} bytes at most"])
-    try:
-        text = content.decode()
-    except UnicodeDecodeError as error:
-        place = _place(content[: error.start].decode())
-        raise SettingsError([f"{path}:{place}: is no UTF-8; save it as UTF-8"]) from None
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        match = _PLACE.fullmatch(str(error))
-        place = f"{match['line']}:{match['column']}" if match else _place(text)
-        what = match["what"] if match else str(error).removesuffix(" (at end of document)")
-        raise SettingsError([f"{path}:{place}: is no TOML ({what}); mend it there"]) from None
-    except (ValueError, RecursionError):
-        what = "holds a value that is too long or too deep to be read"
-        raise SettingsError([f"{path}: {what}; write it shorter"]) from None
-
-
-def _place(before: str) -> str:
-    """Return `line:column` of what comes after a text."""
-    return f"{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
 
 
 def _default_store(tree: dict[str, Any], environ: Mapping[str, str]) -> None:
@@ -123,6 +83,21 @@ def _default_store(tree: dict[str, Any], environ: Mapping[str, str]) -> None:
     store = tree.setdefault("store", {}) if folder else None
     if isinstance(store, dict):
         store.setdefault("url", f"sqlite:///{Path(folder) / STORE_FILE}")
+
+
+def _find_files(tree: dict[str, Any], folder: Path) -> None:
+    """Put the folder of secret files before names of files that are there."""
+    for section, table in tree.items():
+        known = field_at((section,))
+        if known is None or not isinstance(table, dict):
+            continue
+        for key, value in table.items():
+            field = field_at((section, key))
+            if field is None or shape_of(field).words != FILE.words or not isinstance(value, str):
+                continue
+            is_name = bool(value) and "/" not in value and value.isprintable()
+            if is_name and (folder / value).is_file():
+                table[key] = str(folder / value)
 
 
 def _lay(values: Values, overlay: Overlay) -> None:

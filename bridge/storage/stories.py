@@ -3,8 +3,9 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import quote_plus
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, func, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, func, or_, select
 
 from bridge.domain.calls import Thread
 from bridge.domain.contacts import CHANNELS
@@ -19,8 +20,17 @@ Story = dict[str, list[dict[str, Any]]]
 REFUSED_MAX: Final = 20
 
 
-def story(connection: Connection, reference_id: str) -> Story:
-    """Return all that is known of a call.
+def sources(connection: Connection, reference_id: str) -> list[str]:
+    """Return the phone systems that know a call of this reference."""
+    found: set[str] = set()
+    for table in (tables.events, tables.calls, tables.outbox, tables.delivered):
+        query = select(table.c.source).where(_is_of(connection, table, reference_id, None))
+        found.update(connection.execute(query.distinct()).scalars())
+    return sorted(found)
+
+
+def story(connection: Connection, reference_id: str, source: str | None = None) -> Story:
+    """Return all that is known of a call; without a source, in any phone system.
 
     `events` as they came, `deliveries` with their attempts, the `people` who called with what was
     sent about them, the `answers` and `reports` that came back, and what was `refused` that names
@@ -31,24 +41,30 @@ def story(connection: Connection, reference_id: str) -> Story:
         dict(row)
         for row in connection.execute(
             select(events)
-            .where(_is_of(connection, events, reference_id))
+            .where(_is_of(connection, events, reference_id, source))
             .order_by(events.c.occurred_us, events.c.id)
         ).mappings()
     ]
     for event in came:
         event["payload"] = queries.document(event["payload"])
-    left = queries.deliveries(connection, lambda table: _is_of(connection, table, reference_id))
+    left = queries.deliveries(
+        connection, lambda table: _is_of(connection, table, reference_id, source)
+    )
+    answers, reports = (
+        _is_of(connection, table, reference_id, source)
+        for table in (tables.answers, tables.reports)
+    )
     return {
         "events": came,
         "deliveries": left,
-        "people": _people(connection, reference_id, came, left),
-        "answers": feedback.answers(connection, _is_of(connection, tables.answers, reference_id)),
-        "reports": feedback.reports(connection, _is_of(connection, tables.reports, reference_id)),
-        "refused": _refused(connection, reference_id, came),
+        "people": _people(connection, reference_id, source, came, left),
+        "answers": feedback.answers(connection, answers),
+        "reports": feedback.reports(connection, reports),
+        "refused": _refused(connection, reference_id, source, came),
     }
 
 
-def belongs_to(connection: Connection, reference_id: str) -> str | None:
+def belongs_to(connection: Connection, reference_id: str, source: str | None = None) -> str | None:
     """Return the call that an outbound call of this reference was counted to, if it was.
 
     Only the content of its events tells, so it is known for as long as that is kept.
@@ -59,17 +75,24 @@ def belongs_to(connection: Connection, reference_id: str) -> str | None:
         events.event_type.in_([one for one in EventType if one.is_outbound]),
         func.instr(events.payload, _bytes(said[1:-1])) > 0,
     )
+    if source is not None:
+        query = query.where(events.source == source)
     return connection.execute(query.limit(1)).scalar()
 
 
-def _is_of(connection: Connection, table: Table, reference_id: str) -> ColumnElement[bool]:
+def _is_of(
+    connection: Connection, table: Table, reference_id: str, source: str | None
+) -> ColumnElement[bool]:
     """Return what is true of a call's rows, in a form for which the index serves."""
-    sources = queries.steps(connection, table.c.source)
-    return and_(table.c.source.in_(sources), table.c.reference_id == reference_id)
+    known = queries.steps(connection, table.c.source) if source is None else [source]
+    return and_(table.c.source.in_(known), table.c.reference_id == reference_id)
 
 
 def _refused(
-    connection: Connection, reference_id: str, came: Sequence[Mapping[str, Any]]
+    connection: Connection,
+    reference_id: str,
+    source: str | None,
+    came: Sequence[Mapping[str, Any]],
 ) -> list[dict[str, Any]]:
     """Return what was refused at the door and names a call, the oldest first.
 
@@ -79,9 +102,17 @@ def _refused(
     since_us = min((event["received_us"] for event in came), default=0) - DAY_US
     table = tables.quarantine
     said = json.dumps(reference_id, ensure_ascii=False)
+    in_form = _bytes(f"={quote_plus(reference_id, errors='replace')}")
     query = select(table).where(
-        table.c.received_us >= since_us, func.instr(table.c.body, _bytes(said)) > 0
+        table.c.received_us >= since_us,
+        or_(
+            func.instr(table.c.body, _bytes(said)) > 0,
+            func.instr(table.c.body, in_form + b"&") > 0,
+            func.substr(table.c.body, -len(in_form)) == in_form,
+        ),
     )
+    if source is not None:
+        query = query.where(table.c.source == source)
     rows = connection.execute(query.order_by(table.c.received_us, table.c.id).limit(REFUSED_MAX))
     found = [from_row(row) for row in rows]
     for one in found:
@@ -97,6 +128,7 @@ def _bytes(text: str) -> bytes:
 def _people(
     connection: Connection,
     reference_id: str,
+    source: str | None,
     came: Sequence[Mapping[str, Any]],
     left: Sequence[Mapping[str, Any]],
 ) -> list[dict[str, Any]]:
@@ -104,7 +136,7 @@ def _people(
     values = {
         *_told(came),
         *_sent(left),
-        *_remembered(connection, reference_id),
+        *_remembered(connection, reference_id, source),
     }
     routes = {row["route"] for row in (*came, *left)}
     people = queries.people(connection, *sorted(values)) if values else []
@@ -135,10 +167,10 @@ def _sent(left: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         yield from (str(payload.get(name) or "") for name in ("sender", "cuid"))
 
 
-def _remembered(connection: Connection, reference_id: str) -> Iterator[str]:
+def _remembered(connection: Connection, reference_id: str, source: str | None) -> Iterator[str]:
     """Yield what a call's own memory says that its caller is known by."""
     calls = tables.calls
-    query = select(calls.c.state).where(_is_of(connection, calls, reference_id))
+    query = select(calls.c.state).where(_is_of(connection, calls, reference_id, source))
     for raw in connection.execute(query).scalars():
         try:
             thread = decode(Thread, raw)

@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
+from urllib.parse import unquote_plus
 
 import phonenumbers
 from sqlalchemy import Connection, select
@@ -91,7 +92,13 @@ class Whom:
         try:
             return self.are_said(json.loads(text))
         except (ValueError, RecursionError):
-            return self.are_named(text) or any(f'"{one}"' in text for one in self._values)
+            # A form hides what it says behind escapes.
+            plain = f"{unquote_plus(text)}&"
+            return (
+                self.are_named(text)
+                or self.are_named(plain)
+                or any(f'"{one}"' in text or f"={one}&" in plain for one in self._values)
+            )
 
     def _has_number(self, text: str) -> bool:
         digits = _digits(text).encode()

@@ -73,6 +73,7 @@ def test_the_wheel_is_the_same_bytes_when_it_is_built_again(tmp_path: Path) -> N
         names = archive.namelist()
     assert "bridge/__main__.py" in names
     assert "bridge/storage/migrations/env.py" in names
+    assert "bridge/mappings/sipgate-io.toml" in names
     assert not [name for name in names if not name.startswith(("bridge/", "aventa_bridge-"))]
 
 
