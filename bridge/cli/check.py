@@ -164,7 +164,7 @@ def _print_table(
         table.add_row(*(Text(cell) for cell in cells))
     console.print(table)
     for one in guards(settings):
-        typer.echo(f"source {one.source}: {one.words}")
+        typer.echo(f"source {one.source}: asks for {one.words}")
     for line in (*_advice(settings, routes), *settings.notices()):
         typer.echo(line)
     typer.echo("The settings are right.")

@@ -64,9 +64,11 @@ twilio_auth_tokens = ["kanarie-3"]
 allowed_addresses = ["192.0.2.7"]
 [[hooks]]
 name = "desk"
+mapping = "zammad-cti"
 signing_secrets = ["whsec_a2FuYXJpZQ=="]
 [[hooks]]
 name = "plain"
+mapping = "zammad-cti"
 """
     config.write_text(TOML + hooks)
     result = run("--config", config)

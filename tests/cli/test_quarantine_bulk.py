@@ -20,13 +20,29 @@ def fill(site: Site) -> None:
     """Refusals `a` to `c`, one a day, that can all be taken in now."""
     differences: dict[str, dict[str, Any]] = {
         "a": {},
-        "b": {"source": "hook", "status": 409},
+        "b": {"source": "aventa-flat", "status": 409},
         "c": {"event_type": "call.ended"},
     }
     for day, (name, given) in enumerate(differences.items(), start=1):
         received_us = round(datetime(2026, 11, day, tzinfo=UTC).timestamp() * 1e6)
         document = event("call.answered", referenceId=f"r-{name}")
+        if "source" in given:
+            document = flat(document)
         site.refuse(json.dumps(document).encode(), id=name, received_us=received_us, **given)
+
+
+def flat(document: dict[str, Any]) -> dict[str, Any]:
+    """Return an event as the phone system of the hook `aventa-flat` spells it."""
+    return {
+        "id": document["eventId"],
+        "event": "answered",
+        "time": document["occurredAt"],
+        "call_id": document["referenceId"],
+        "caller_name": document["callerName"],
+        "called": document["destNumber"],
+        "queue": document["queueName"],
+        "queue_no": document["queueNumber"],
+    }
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +85,7 @@ class TestFilters:
         ("args", "found"),
         [
             (["--all"], "abc"),
-            (["--source", "hook"], "b"),
+            (["--source", "aventa-flat"], "b"),
             (["--status", "422"], "ac"),
             (["--type", "call.ended"], "c"),
             (["--before", "2026-11-02"], "a"),

@@ -33,7 +33,6 @@ KEYS = [
     "hooks.telnyx_public_keys",
     "hooks.sipgate_public_keys",
     "hooks.allowed_addresses",
-    "hooks.public_url",
     "hooks.name",
     "hooks.mapping",
     "hooks.public_url",
