@@ -118,6 +118,17 @@ def _network(settings: Settings) -> Iterator[Check]:
     yield Check("Cention answers", lambda: _answers(settings))
     if forward_url:
         yield Check("callbacks.forward_url", lambda: way("callbacks.forward_url", forward_url))
+    oneview_url = settings.oneview.base_url
+    if oneview_url:
+        yield Check("One View", lambda: way("One View", oneview_url))
+        yield Check("One View's agents", lambda: _agents(settings))
+
+
+def _agents(settings: Settings) -> list[Finding]:
+    # Here, since few sites have a One View.
+    from bridge.app.oneview_checkup import look_at_agents  # noqa: PLC0415 - see above
+
+    return look_at_agents(settings)
 
 
 def _own_certificate(path: str) -> Finding:

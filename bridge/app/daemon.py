@@ -2,14 +2,14 @@
 
 import asyncio
 import contextlib
-import gc
 import signal
 import socket
 from collections.abc import Callable, Sequence
 from operator import attrgetter
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
+from msgspec.structs import replace
 from sqlalchemy import Engine
 
 from bridge.app import wiring
@@ -31,14 +31,17 @@ from bridge.onward.sender import OnwardSender
 from bridge.ops import systemd
 from bridge.ops.auth_metrics import AuthMetrics
 from bridge.ops.clock import SystemClock, SystemEntropy
-from bridge.ops.delivery_metrics import ONWARD
+from bridge.ops.cycles import spare_collector
+from bridge.ops.delivery_metrics import ONEVIEW, ONWARD
 from bridge.ops.health import Dependency, create_admin_app
 from bridge.ops.lag import watch_lag
 from bridge.ops.metrics import BridgeMetrics
 from bridge.ops.tracing import open_tracing
 from bridge.ops.upstream_metrics import UpstreamCollector
 from bridge.ports import Transaction
+from bridge.services.channels import Upstream
 from bridge.services.dispatch import Dispatcher
+from bridge.services.folding import IngestPolicy
 from bridge.services.ingest import Ingest
 from bridge.services.reconcile import Reconciler
 from bridge.services.upkeep import Upkeep
@@ -50,12 +53,13 @@ from bridge.storage.schema import digest_key
 from bridge.storage.writer import SharedCommit
 from bridge.wire.exchange import Exchange, open_session
 
+if TYPE_CHECKING:
+    from bridge.app.oneview import OneView
+
 # When the store is broken, whoever waits has been refused, and only has to be told so.
 LAST_ANSWERS_S: Final = 1.0
 # What was traced last is worth no longer wait.
 LAST_TRACES_S: Final = 3.0
-# Objects that came and stayed, after which cycles are looked for.
-COLLECT_EVERY: Final = 10_000
 Load = Callable[[], Settings]
 
 
@@ -95,6 +99,7 @@ class Bridge:
         self._metrics.registry.register(self._gauges.collector)
         self._metrics.registry.register(UpstreamCollector(lambda: self._dispatcher.channels))
         self._metrics.tokens(wiring.token_expiries(settings))
+        self._oneview: OneView | None = None
         self._auth_metrics = AuthMetrics(self._metrics.registry)
         self._writer = SharedCommit(
             engine, on_commit=self._metrics.committed, on_broken=self._break_off
@@ -136,7 +141,7 @@ class Bridge:
                 admin_at = await admin.open(wiring.place(self._settings.admin.listen))
                 events_at = await self._entrance.open()
                 self._on_signals(load)
-                _spare_collector()
+                spare_collector()
                 self._log.info("ready", events=events_at, admin=admin_at)
                 if self._is_dry:
                     self._log.warning("dry run: everything is kept, nothing is sent")
@@ -152,15 +157,18 @@ class Bridge:
         self._sender = CentionSender(exchange, wiring.cention_options(settings))
         self._onward = OnwardSender(exchange, clock, wiring.onward_options(settings))
         self._reader_of_reports = CentionReader(exchange, wiring.reading_options(settings))
+        if settings.oneview.is_on:
+            self._oneview = self._with_oneview(exchange)
+        oneview = self._oneview
         self._dispatcher = Dispatcher(
             writer=self._writer,
-            sender=Senders(self._sender, self._onward),
+            sender=Senders(self._sender, self._onward, oneview.sender if oneview else None),
             clock=clock,
             entropy=SystemEntropy(),
             meter=self._metrics,
             log=self._log,
             policy=wiring.dispatch_policy(settings),
-            upstreams=wiring.upstreams(settings),
+            upstreams=self._upstreams(),
             tracer=tracer,
         )
         self._way_back = WayBack(
@@ -188,10 +196,11 @@ class Bridge:
             writer=self._writer,
             clock=clock,
             meter=self._metrics,
-            policy=wiring.ingest_policy(settings),
+            policy=self._ingest_policy(wiring.ingest_policy(settings)),
             digest_key=self._key,
             on_work=self._dispatcher.wake,
             outlet=None if self._is_dry else self._dispatcher,
+            watcher=oneview.presences if oneview else None,
         )
         self._crowd = Crowd(clock, self._metrics.door, settings.http.connections_max)
         self._metrics.door.show_open(lambda: len(self._crowd))
@@ -217,6 +226,25 @@ class Bridge:
             tracer=tracer,
         )
 
+    def _with_oneview(self, exchange: Exchange) -> "OneView":
+        """Make what is for One View's agents, which few sites have: nothing else loads it."""
+        from bridge.app.oneview import OneView  # noqa: PLC0415 - see above
+
+        kept = Kept(self._writer, self._key, self._files_at)
+        registry = self._metrics.registry
+        return OneView(self._settings, kept, exchange, self._clock, self._log, registry)
+
+    def _upstreams(self) -> list[Upstream]:
+        upstreams = wiring.upstreams(self._settings)
+        if self._oneview is not None:
+            upstreams.append(self._oneview.upstream(self._settings))
+        return upstreams
+
+    def _ingest_policy(self, policy: IngestPolicy) -> IngestPolicy:
+        if self._oneview is None:
+            return policy
+        return replace(policy, ticket_route=self._oneview.route_of)
+
     def _show_breakers(self) -> None:
         channels = self._dispatcher.channels
         self._metrics.breakers({one.upstream.label: one.breaker.state for one in channels})
@@ -232,12 +260,16 @@ class Bridge:
                 background.append(group.create_task(self._reconciler.run()))
                 background.append(group.create_task(self._way_back.answers.run()))
                 group.create_task(self._dispatcher.run())
+                if self._oneview is not None:
+                    group.create_task(self._oneview.presences.run())
             await self._stopping.wait()
             systemd.notify("STOPPING=1")
             self._log.info("stopping")
             for task in background:
                 task.cancel()
             self._dispatcher.refuse_work()
+            if self._oneview is not None:
+                self._oneview.presences.refuse_work()
 
     def _break_off(self) -> None:
         """End at once: what comes of a delivery can't be recorded any more."""
@@ -254,6 +286,8 @@ class Bridge:
                 async with self._clock.timeout(LAST_ANSWERS_S):
                     await door.close()
         left = await self._dispatcher.stop(self._settings.delivery.shutdown_seconds)
+        if self._oneview is not None:
+            await self._oneview.presences.stop(self._settings.delivery.shutdown_seconds)
         await self._writer.close()
         await admin.close()
         await self._tracing.close(LAST_TRACES_S)
@@ -300,10 +334,12 @@ class Bridge:
             if attrgetter(key)(settings) != attrgetter(key)(self._settings):
                 self._log.warning("this setting changes with a restart only", key=key)
         self._settings = settings
-        self._ingest.policy = policy
+        if self._oneview is not None:
+            self._oneview.reconfigure(settings)
+        self._ingest.policy = self._ingest_policy(policy)
         self._sender.options = wiring.cention_options(settings)
         self._reader_of_reports.options = wiring.reading_options(settings)
-        self._dispatcher.reconfigure(wiring.dispatch_policy(settings), wiring.upstreams(settings))
+        self._dispatcher.reconfigure(wiring.dispatch_policy(settings), self._upstreams())
         self._reconciler.policy = wiring.lookup_policy(settings)
         self._reconciler.wake()
         self._onward.options = wiring.onward_options(settings)
@@ -329,7 +365,7 @@ class Bridge:
             is_answering = last.failure is None and last.status < 500
             cention["lastStatus"] = last.failure.value if last.failure else last.status
         breakers = {one.upstream.label: one.breaker.state for one in self._dispatcher.channels}
-        onward = breakers.pop(ONWARD, None)
+        onward, oneview = breakers.pop(ONWARD, None), breakers.pop(ONEVIEW, None)
         cention["breakers"] = {label: state.name.lower() for label, state in breakers.items()}
         is_answering = is_answering and not any(breakers.values())
         try:
@@ -341,7 +377,11 @@ class Bridge:
             Dependency("store", is_kept, is_needed=True),
             Dependency("cention", is_answering, is_needed=False, detail=cention),
             Dependency("routes", not paused, is_needed=False, detail={"paused": paused}),
-            *([] if onward is None else [Dependency("onward", not onward, is_needed=False)]),
+            *(
+                Dependency(name, not state, is_needed=False)
+                for name, state in ((ONWARD, onward), (ONEVIEW, oneview))
+                if state is not None
+            ),
         ]
 
     async def _refresh_if_can(self) -> None:
@@ -349,16 +389,8 @@ class Bridge:
         self._show_breakers()
         with contextlib.suppress(StoreError):
             await self._gauges.refresh()
-
-
-def _spare_collector() -> None:
-    """Keep the cycle collector from looking through all that a daemon is made of.
-
-    What is there by now stays, and of what events make next to nothing hangs together in cycles.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(COLLECT_EVERY, 10, 10)
+            if self._oneview is not None:
+                await self._oneview.presences.show()
 
 
 def _touch(tx: Transaction, moments: Sequence[int]) -> list[None]:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from bridge import __version__
-from bridge.cli import contacts, dead_letters, mapping, quarantine, reports, routes
+from bridge.cli import agents, contacts, dead_letters, mapping, quarantine, reports, routes
 from bridge.cli.backups import backup, restore
 from bridge.cli.check import check
 from bridge.cli.demo import demo
@@ -69,4 +69,5 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(contacts.app, name="contacts")
 app.add_typer(routes.app, name="routes")
 app.add_typer(reports.app, name="reports")
+app.add_typer(agents.app, name="agents")
 app.add_typer(mapping.app, name="mapping")

@@ -10,6 +10,8 @@ Under `/s/<workspace>/capi/json/` it takes, by the vendor's pages,
 | `c3_dirty_facebook_ratings`, `c3_facebook_ratings/<id>` | `GET`, in the same way |
 | `c3_response_attachments/<id>`, `c3_area_archives/<id>` | `GET` what goes with an answer |
 
+Under `/cs-chat-ticket` it is One View's chat-ticket API (`bridge.sandbox.oneview`).
+
 Under `/_sandbox` it shows what it was sent, and is told what to do (`bridge.sandbox.readback`):
 that an agent answers an errand as well, which it then tells the callback address
 (`bridge.sandbox.callbacks`).
@@ -29,6 +31,7 @@ from aiohttp import hdrs, web
 from bridge.sandbox import kinds, vendor
 from bridge.sandbox.jsonapi import ApiError, check_accept, check_content_type
 from bridge.sandbox.keys import EXCHANGE, STATE, TOKEN
+from bridge.sandbox.oneview import BASE, create_desk, create_oneview
 from bridge.sandbox.readback import create_readback
 from bridge.sandbox.state import Exchange, SandboxOptions, SandboxState
 from bridge.sandbox.strikes import NoAnswer, stop_late_effects, strike_early, take_effect
@@ -60,7 +63,11 @@ def create_app(options: SandboxOptions | None = None) -> web.Application:
     state = SandboxState(SandboxOptions() if options is None else options)
     # The limit is the outermost application's; one of those within it would be without effect.
     app = web.Application(client_max_size=BODY_BYTES_MAX)
+    app[STATE] = state
     app.add_subapp("/s", _create_vendor(state))
+    app.add_subapp(BASE, create_oneview(state, _record))
+    # Before the pages that it is a part of, or these would answer for it.
+    app.add_subapp("/_sandbox/oneview", create_desk(state))
     app.add_subapp("/_sandbox", create_readback(state))
     return app
 

@@ -28,7 +28,25 @@ CLAIMS: Final[Mapping[str, str]] = {
 }
 
 
+# What the stand-in for One View takes, by the first word of the path after `/v1/`.
+_ONEVIEW: Final[Mapping[str, str]] = {
+    "info": "oneview_info",
+    "online": "oneview_status",
+    "offline": "oneview_status",
+    "status": "oneview_status",
+    "tickets": "oneview_tickets",
+    "rooms": "oneview_rooms",
+}
+# All that a fault may be for.
+KINDS: Final = (*CLAIMS, *dict.fromkeys(_ONEVIEW.values()))
+
+
 def kind_of(path: str) -> str:
-    """Return the type in a path `/s/<workspace>/capi/json/<type>[/<id>]`, empty where none is."""
+    """Return the type in a path `/s/<workspace>/capi/json/<type>[/<id>]`, empty where none is.
+
+    In a path `/cs-chat-ticket/v1/<word>` it is what that word is for.
+    """
     parts = path.split("/")
+    if parts[2:3] == ["v1"]:
+        return _ONEVIEW.get(parts[3], "") if len(parts) > 3 else ""
     return parts[5] if len(parts) > 5 else ""

@@ -16,6 +16,7 @@ from typing import Any, Final
 import orjson
 
 from bridge.sandbox.callbacks import AnswerIds, CallbackBook, answer_ids
+from bridge.sandbox.chats import ChatDesk
 from bridge.sandbox.contacts import CardFile
 from bridge.sandbox.errands import BODY_BYTES_KEPT_MAX, KEPT_MAX, ErrandBook
 from bridge.sandbox.faults import FaultBook
@@ -161,6 +162,7 @@ class SandboxState:
         self.cards = CardFile(KEPT_MAX)
         self.files = FileBook()
         self.callbacks = CallbackBook()
+        self.chats = ChatDesk()
         self.answer_ids: Iterator[AnswerIds] = answer_ids()
         self.requests = RequestLog()
         self.faults = FaultBook(options.random)
@@ -174,6 +176,7 @@ class SandboxState:
         self.ratings.clear()
         self.cards.clear()
         self.files.clear()
+        self.chats.clear()
         self.callbacks.clear()
         self.callbacks.set(self.options.callback_url, self.options.callback_secret)
         self.requests.clear()

@@ -4,7 +4,7 @@ Each event goes into its call; what the rules ask for then becomes deliveries, p
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from bridge.domain.calls import CallPolicy, Folded, Thread, fold
 from bridge.domain.considering import consider
 from bridge.domain.contacts import Claim, ConflictPolicy, Identified, Key, Person, identify
-from bridge.domain.deliveries import Draft, Kind, Notice, Unsent
+from bridge.domain.deliveries import Draft, Kind, Notice, TicketWish, TicketWork, Unsent
 from bridge.domain.errands import Guide
 from bridge.domain.events import CallEvent
 from bridge.domain.routes import is_outlet
@@ -33,12 +33,20 @@ def mark(key: bytes, *parts: str) -> str:
     return digest(key, "\0".join(parts).encode()).hex()
 
 
+# By which route a ticket of an event's agent goes; empty: nobody knows which, or whose.
+TicketRoute = Callable[[CallEvent, TicketWish], str]
+
+
 class IngestPolicy(Struct, frozen=True, gc=False, kw_only=True):
-    """What a site has decided about intake; `journal_days` is how far back an event may lie."""
+    """What a site has decided about intake; `journal_days` is how far back an event may lie.
+
+    `ticket_route` says by which route a ticket of an event's agent goes; None: none does.
+    """
 
     calls: CallPolicy
     guide: Guide
     conflict: ConflictPolicy = "prefer_cuid"
+    ticket_route: TicketRoute | None = None
     refresh_us: int = 30 * 86_400_000_000
     journal_days: int = 30
 
@@ -161,6 +169,9 @@ class Folder:
             else:
                 unsent.append(Unsent.REPEATED)
         sheet.called_off.update(folded.called_off)
+        if folded.ticket is not None:
+            drafts = self._tickets(happening.event, folded.ticket)
+            gates.update(self._order(sheet, happening, draft) for draft in drafts)
         return Effect(
             rule=asked.rule,
             gates=frozenset(gates),
@@ -169,9 +180,31 @@ class Folder:
             unsent=tuple(unsent),
         )
 
+    def _tickets(self, event: CallEvent, wish: TicketWish) -> list[Draft]:
+        """Return what is to leave about a ticket; nothing, if nobody knows which, or whose."""
+        route_of = self.policy.ticket_route
+        route = "" if route_of is None else route_of(event, wish)
+        if not route:
+            return []
+        told = (event.source, event.call_reference, wish.ticket_id)
+        lane = f"ticket-{self._mark(*told)}"
+        wanted = ((wish.picks, Kind.PICK_TICKET), (wish.closes, Kind.CLOSE_ROOM))
+        return [
+            Draft(
+                key=f"{lane}:{kind.value}",
+                lane=lane,
+                position=position,
+                kind=kind,
+                route=route,
+                payload=TicketWork(ticket_id=wish.ticket_id),
+            )
+            for position, (is_wanted, kind) in enumerate(wanted)
+            if is_wanted
+        ]
+
     def _order(self, sheet: _Sheet, happening: Happening, asked: Draft) -> Gate:
         draft = asked
-        if not is_outlet(asked.route):
+        if not (asked.kind.is_of_ticket or is_outlet(asked.route)):
             # A route may be gone since the errand was made; what is left of the call still leaves.
             route = self.policy.guide.routes.named(asked.route).name
             draft = replace(asked, route=route)

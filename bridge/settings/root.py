@@ -41,11 +41,17 @@ from bridge.settings.sections import (
 )
 
 # What a daemon takes in hand at its start: a reload says that these want a restart.
-AT_START: Final = ("http.listen", "http.socket_mode", "admin.listen", "store", "log", "tracing")
+AT_START: Final = (
+    "http.listen",
+    "http.socket_mode",
+    "admin.listen",
+    "store",
+    "log",
+    "tracing",
+    "oneview.base_url",
+)
 # Sections that are checked and kept, but that no code acts on yet.
 TO_COME: Final = {
-    "oneview": "presence is not sent to One View yet",
-    "agents": "presence is not sent to One View yet",
     "provision": "the administration API is not used yet",
 }
 
@@ -131,16 +137,17 @@ class Settings(BaseSettings):
 
     def guide(self) -> Guide:
         """Return what the site has decided about errands, in the domain's words."""
-        own_rules = (
+        own_rules = [
             rule.rule(self.read_own_number, f"rules.{number}")
             for number, rule in enumerate(self.rules)
-        )
+        ]
         return Guide(
             rules=RuleBook((*own_rules, *DEFAULT_RULES)),
             routes=self.route_table(),
             zones=self._zones(),
             shared_numbers=self.shared_numbers(),
             settle_us=self._settle_us,
+            has_tickets=any(rule.is_of_ticket for rule in own_rules),
         )
 
     def route_table(self) -> RouteTable:
@@ -213,11 +220,16 @@ class Settings(BaseSettings):
 
     def notices(self) -> list[str]:
         """Return one line for each thing that was set and that this release doesn't act on yet."""
-        return [
+        lines = [
             f"{name}: set and checked, but {why}"
             for name, why in TO_COME.items()
             if self._is_set(name)
         ]
+        if self.agents and not self.oneview.is_on:
+            lines.append("agents: set, but oneview.base_url is not, so nothing is sent to One View")
+        if self.oneview.is_on and not self.agents:
+            lines.append("oneview: set, but there are no [[agents]], so nothing is sent there")
+        return lines
 
     def read_route_number(self, route: RouteSettings, number: str) -> PhoneNumber:
         """Read a number as somebody at the route's place would dial it."""

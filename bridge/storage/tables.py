@@ -13,7 +13,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     Table,
     Text,
@@ -21,8 +20,14 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_HEAD: Final = "0005"
-metadata: Final = MetaData()
+from bridge.storage import presence_tables
+from bridge.storage.table_names import entered
+
+SCHEMA_HEAD: Final = "0006"
+metadata: Final = entered
+IS_BUSY: Final = presence_tables.IS_BUSY
+agent_calls: Final = presence_tables.agent_calls
+presence: Final = presence_tables.presence
 
 # SQLite gives row ids only to a column that is exactly INTEGER.
 _RowId: Final = BigInteger().with_variant(Integer, "sqlite")
