@@ -8,9 +8,10 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
+from msgspec.structs import replace
 from sqlalchemy import Engine
 
 from bridge.app import wiring
@@ -37,7 +38,9 @@ from bridge.ops.metrics import BridgeMetrics
 from bridge.ops.tracing import open_tracing
 from bridge.ops.upstream_metrics import UpstreamCollector
 from bridge.ports import Transaction
+from bridge.services.channels import Upstream
 from bridge.services.dispatch import Dispatcher
+from bridge.services.folding import IngestPolicy
 from bridge.services.ingest import Ingest
 from bridge.services.reconcile import Reconciler
 from bridge.services.upkeep import Upkeep
@@ -48,6 +51,9 @@ from bridge.storage.files import folder_of
 from bridge.storage.schema import digest_key
 from bridge.storage.writer import SharedCommit
 from bridge.wire.exchange import Exchange, open_session
+
+if TYPE_CHECKING:
+    from bridge.app.oneview import OneView
 
 # When the store is broken, whoever waits has been refused, and only has to be told so.
 LAST_ANSWERS_S: Final = 1.0
@@ -94,6 +100,7 @@ class Bridge:
         self._metrics.registry.register(self._gauges.collector)
         self._metrics.registry.register(UpstreamCollector(lambda: self._dispatcher.channels))
         self._metrics.tokens(wiring.token_expiries(settings))
+        self._oneview: OneView | None = None
         self._writer = SharedCommit(
             engine, on_commit=self._metrics.committed, on_broken=self._break_off
         )
@@ -149,15 +156,18 @@ class Bridge:
         self._sender = CentionSender(exchange, wiring.cention_options(settings))
         self._onward = OnwardSender(exchange, clock, wiring.onward_options(settings))
         self._reader_of_reports = CentionReader(exchange, wiring.reading_options(settings))
+        if settings.oneview.is_on:
+            self._oneview = self._with_oneview(exchange)
+        oneview = self._oneview
         self._dispatcher = Dispatcher(
             writer=self._writer,
-            sender=Senders(self._sender, self._onward),
+            sender=Senders(self._sender, self._onward, oneview.sender if oneview else None),
             clock=clock,
             entropy=SystemEntropy(),
             meter=self._metrics,
             log=self._log,
             policy=wiring.dispatch_policy(settings),
-            upstreams=wiring.upstreams(settings),
+            upstreams=self._upstreams(),
             tracer=tracer,
         )
         self._way_back = WayBack(
@@ -185,10 +195,11 @@ class Bridge:
             writer=self._writer,
             clock=clock,
             meter=self._metrics,
-            policy=wiring.ingest_policy(settings),
+            policy=self._ingest_policy(wiring.ingest_policy(settings)),
             digest_key=self._key,
             on_work=self._dispatcher.wake,
             outlet=None if self._is_dry else self._dispatcher,
+            watcher=oneview.presences if oneview else None,
         )
         self._door_ports = {
             "ingest": self._ingest,
@@ -230,6 +241,32 @@ class Bridge:
             for name, hook in settings.hook_table().items()
         }
 
+    def _with_oneview(self, exchange: Exchange) -> "OneView":
+        """Make what is for One View's agents, which few sites have: nothing else loads it."""
+        from bridge.app.oneview import OneView  # noqa: PLC0415 - see above
+        from bridge.ops.presence_metrics import PresenceMetrics  # noqa: PLC0415 - see above
+
+        return OneView(
+            self._settings,
+            writer=self._writer,
+            digest_key=self._key,
+            exchange=exchange,
+            clock=self._clock,
+            log=self._log,
+            metrics=PresenceMetrics(self._metrics.registry),
+        )
+
+    def _upstreams(self) -> list[Upstream]:
+        upstreams = wiring.upstreams(self._settings)
+        if self._oneview is not None:
+            upstreams.append(self._oneview.upstream(self._settings))
+        return upstreams
+
+    def _ingest_policy(self, policy: IngestPolicy) -> IngestPolicy:
+        if self._oneview is None:
+            return policy
+        return replace(policy, ticket_route=self._oneview.route_of)
+
     def _show_breakers(self) -> None:
         channels = self._dispatcher.channels
         self._metrics.breakers({one.upstream.label: one.breaker.state for one in channels})
@@ -245,12 +282,16 @@ class Bridge:
                 background.append(group.create_task(self._reconciler.run()))
                 background.append(group.create_task(self._way_back.answers.run()))
                 group.create_task(self._dispatcher.run())
+                if self._oneview is not None:
+                    group.create_task(self._oneview.presences.run())
             await self._stopping.wait()
             systemd.notify("STOPPING=1")
             self._log.info("stopping")
             for task in background:
                 task.cancel()
             self._dispatcher.refuse_work()
+            if self._oneview is not None:
+                self._oneview.presences.refuse_work()
 
     def _break_off(self) -> None:
         """End at once: what comes of a delivery can't be recorded any more."""
@@ -267,6 +308,8 @@ class Bridge:
                 async with self._clock.timeout(LAST_ANSWERS_S):
                     await door.close()
         left = await self._dispatcher.stop(self._settings.delivery.shutdown_seconds)
+        if self._oneview is not None:
+            await self._oneview.presences.stop(self._settings.delivery.shutdown_seconds)
         await self._writer.close()
         await admin.close()
         await self._tracing.close(LAST_TRACES_S)
@@ -311,10 +354,12 @@ class Bridge:
             if attrgetter(key)(settings) != attrgetter(key)(self._settings):
                 self._log.warning("this setting changes with a restart only", key=key)
         self._settings = settings
-        self._ingest.policy = policy
+        if self._oneview is not None:
+            self._oneview.reconfigure(settings)
+        self._ingest.policy = self._ingest_policy(policy)
         self._sender.options = wiring.cention_options(settings)
         self._reader_of_reports.options = wiring.reading_options(settings)
-        self._dispatcher.reconfigure(wiring.dispatch_policy(settings), wiring.upstreams(settings))
+        self._dispatcher.reconfigure(wiring.dispatch_policy(settings), self._upstreams())
         self._reconciler.policy = wiring.lookup_policy(settings)
         self._reconciler.wake()
         self._onward.options = wiring.onward_options(settings)

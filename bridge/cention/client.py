@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from bridge.cention.documents import MEDIA_TYPE, TYPES, render
 from bridge.domain.answers import OnwardAnswer
+from bridge.domain.deliveries import TicketWork
 from bridge.domain.outcomes import Failure, Reply
 from bridge.domain.routes import RouteTable, is_outlet
 from bridge.ports import Parcel
@@ -56,7 +57,7 @@ class CentionSender:
     async def send(self, parcel: Parcel) -> Reply:
         """Post a parcel's document to the workspace that it was claimed for. Raises nothing."""
         payload = parcel.payload
-        if isinstance(payload, OnwardAnswer) or not self._token(parcel.route):
+        if isinstance(payload, OnwardAnswer | TicketWork) or not self._token(parcel.route):
             # Not for Cention; or its rule has gone from the settings a moment ago.
             return Reply(failure=Failure.NOT_CONNECTED)
         scope = parcel.scope or self.options.routes.named(parcel.route).scope

@@ -17,6 +17,7 @@ from bridge.domain.deliveries import (
     Kind,
     NewErrand,
     Payload,
+    TicketWork,
     WhatsAppTemplate,
 )
 
@@ -142,10 +143,10 @@ def render(payload: Payload | Card, cuid_label: str) -> dict[str, Any]:
     """Return the document for what a parcel holds.
 
     Raises:
-        TypeError: it is an answer, which goes elsewhere.
+        TypeError: it is an answer or a ticket's, which go elsewhere.
     """
-    if isinstance(payload, OnwardAnswer):
-        raise TypeError("an answer is not for Cention")
+    if isinstance(payload, OnwardAnswer | TicketWork):
+        raise TypeError("this is not for Cention")
     if isinstance(payload, NewErrand):
         return new_errand(payload)
     if isinstance(payload, EndErrand):

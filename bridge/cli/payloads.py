@@ -14,7 +14,7 @@ import orjson
 
 from bridge.cli.common import file_size
 from bridge.domain.answers import OnwardAnswer
-from bridge.domain.deliveries import PAYLOADS, Kind, NewErrand, Payload
+from bridge.domain.deliveries import PAYLOADS, Kind, NewErrand, Payload, TicketWork
 from bridge.domain.errors import Issue
 from bridge.domain.markers import find_marker, marker
 from bridge.inbound.strict_json import StrictJsonError, loads
@@ -167,6 +167,8 @@ def _identity(after: Payload, before: Payload) -> Iterator[Issue]:
 
 def reference(payload: Payload) -> str:
     """Return the call's reference that a payload names; empty where it names none."""
+    if isinstance(payload, TicketWork):
+        return ""
     if not isinstance(payload, NewErrand):
         return payload.reference_id
     return payload.integration.reference_id if payload.integration else ""

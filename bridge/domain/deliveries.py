@@ -18,6 +18,8 @@ class Kind(StrEnum):
     CONTACT_CARD = "contact_card"
     WATEMPLATE = "watemplate"
     ANSWER = "answer"
+    PICK_TICKET = "pick_ticket"
+    CLOSE_ROOM = "close_room"
 
     @property
     def is_repeatable(self) -> bool:
@@ -25,12 +27,17 @@ class Kind(StrEnum):
 
         Whoever takes an answer knows it again by its `webhook-id` (Standard Webhooks).
         """
-        return self in {Kind.END_ERRAND, Kind.CONTACT_CARD, Kind.ANSWER}
+        return self not in {Kind.NEW_ERRAND, Kind.WATEMPLATE}
 
     @property
     def may_lead(self) -> bool:
         """Whether another may wait behind it in its lane."""
-        return self in {Kind.NEW_ERRAND, Kind.ANSWER}
+        return self in {Kind.NEW_ERRAND, Kind.ANSWER, Kind.PICK_TICKET}
+
+    @property
+    def is_of_ticket(self) -> bool:
+        """Whether it is about a chat at One View."""
+        return self in {Kind.PICK_TICKET, Kind.CLOSE_ROOM}
 
     @property
     def makes_errand(self) -> bool:
@@ -141,13 +148,21 @@ class EndErrand(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True)
     dialed_number: str = ""
 
 
+class TicketWork(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """A ticket at One View, whose picked time is to be set or whose room is to be closed."""
+
+    ticket_id: str
+
+
 # What a delivery holds; a contact card is worked out when it is sent, and so holds nothing.
-Payload = NewErrand | EndErrand | OnwardAnswer
+Payload = NewErrand | EndErrand | OnwardAnswer | TicketWork
 PAYLOADS: Final[Mapping[Kind, type[Payload]]] = {
     Kind.NEW_ERRAND: NewErrand,
     Kind.WATEMPLATE: NewErrand,
     Kind.END_ERRAND: EndErrand,
     Kind.ANSWER: OnwardAnswer,
+    Kind.PICK_TICKET: TicketWork,
+    Kind.CLOSE_ROOM: TicketWork,
 }
 
 

@@ -75,7 +75,8 @@ def judge(kind: Kind, reply: Reply, *, own_misses: int = 1, misses: int = 0) -> 
     whether it was made is in doubt; what may safely be repeated is tried again.
 
     A 404 may be about the workspace or about what was sent. It is tried again until one of the two
-    is known: three in a row on a route are the workspace's, a delivery's own third is its own.
+    is known: three in a row on a route are the workspace's, a delivery's own third is its own. One
+    about a ticket is about that ticket: One View has no workspaces.
 
     Args:
         kind: what was sent.
@@ -98,7 +99,9 @@ def judge(kind: Kind, reply: Reply, *, own_misses: int = 1, misses: int = 0) -> 
         return Ruling(Verdict.RETRY, pauses_rate=status == 429)
     if status == 408 or status >= 500:
         return Ruling(unclear)
-    return Ruling(_not_found(own_misses, misses) if status == 404 else Verdict.REJECTED)
+    if status == 404 and not kind.is_of_ticket:
+        return Ruling(_not_found(own_misses, misses))
+    return Ruling(Verdict.REJECTED)
 
 
 def _not_found(own_misses: int, misses: int) -> Verdict:

@@ -20,6 +20,25 @@ _OUTLET: Final = "watemplate:"
 ONWARD_ROUTE: Final = "callbacks:onward"
 
 
+# By which what is about an agent's tickets goes: it leads to One View, with that agent's token.
+_ONEVIEW: Final = "oneview:"
+
+
+def oneview_route(agent: str) -> str:
+    """Return the name of the route of one of One View's agents, who is told by a mark."""
+    return f"{_ONEVIEW}{agent}"
+
+
+def is_oneview(name: str) -> bool:
+    """Say whether a route leads to One View."""
+    return name.startswith(_ONEVIEW)
+
+
+def agent_of_route(name: str) -> str:
+    """Return the mark of the agent whose route this is; see `oneview_route`."""
+    return name.removeprefix(_ONEVIEW)
+
+
 def outlet_name(rule: str) -> str:
     """Return the name of the route by which a rule's messages leave."""
     return f"{_OUTLET}{rule}"

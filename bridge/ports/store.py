@@ -1,7 +1,7 @@
 """The store, as the services ask for it."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from bridge.domain.calls import CallKey, Thread
 from bridge.domain.contacts import Key, Person
@@ -22,6 +22,9 @@ from bridge.ports.records import (
     Telling,
     ThreadRow,
 )
+
+if TYPE_CHECKING:
+    from bridge.ports.presence import PresenceTransaction
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -200,6 +203,10 @@ class Transaction(FeedbackTransaction, Protocol):
 
     def shift(self, drift_us: int) -> int:
         """Move every time at which something is due along with the clock; return how many."""
+        ...
+
+    def presence(self) -> "PresenceTransaction":
+        """Return the part that is about agents' presence; few sites use it."""
         ...
 
     def add_refusals(self, refusals: Sequence[Refusal]) -> None:

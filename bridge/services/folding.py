@@ -4,7 +4,7 @@ Each event goes into its call; what the rules ask for then becomes deliveries, p
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,7 +16,7 @@ from bridge.domain.considering import consider
 from bridge.domain.contacts import Claim, ConflictPolicy, Identified, Key, Person, identify
 from bridge.domain.deliveries import Draft, Kind, Notice, Unsent
 from bridge.domain.errands import Guide
-from bridge.domain.events import CallEvent
+from bridge.domain.events import Agent, CallEvent
 from bridge.domain.routes import is_outlet
 from bridge.ports import CallKey, Gate, Order, Quarrel, Telling, ThreadRow, Transaction
 
@@ -33,12 +33,20 @@ def mark(key: bytes, *parts: str) -> str:
     return digest(key, "\0".join(parts).encode()).hex()
 
 
+# An event, and where its call was last; by which route a ticket goes then, if by any.
+TicketRoute = Callable[[CallEvent, Agent | None], str]
+
+
 class IngestPolicy(Struct, frozen=True, gc=False, kw_only=True):
-    """What a site has decided about intake; `journal_days` is how far back an event may lie."""
+    """What a site has decided about intake; `journal_days` is how far back an event may lie.
+
+    `ticket_route` says by which route a ticket of an event's agent goes; None: none does.
+    """
 
     calls: CallPolicy
     guide: Guide
     conflict: ConflictPolicy = "prefer_cuid"
+    ticket_route: TicketRoute | None = None
     refresh_us: int = 30 * 86_400_000_000
     journal_days: int = 30
 

@@ -71,13 +71,26 @@ class Outlet(Protocol):
         ...
 
 
+class Watcher(Protocol):
+    """Who follows which agent is on which call, in the commits that keep events."""
+
+    def note(self, tx: Transaction, happenings: Sequence[Happening], now_us: int) -> None:
+        """Note what a commit's events say; it may be done again, if the commit fails."""
+        ...
+
+    def noted(self) -> None:
+        """Say that what was noted is on disk."""
+        ...
+
+
 class Ingest:
     """Takes events in. `on_work` is told which gates have something waiting after a commit.
 
-    The `outlet` may take what events cause with the same commit.
+    The `outlet` may take what events cause with the same commit; the `watcher`, where there is one,
+    follows who is on which call.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the ports it stands on, each by name
         self,
         *,
         writer: Writer,
@@ -87,6 +100,7 @@ class Ingest:
         digest_key: bytes,
         on_work: Callable[[Iterable[Gate]], None],
         outlet: Outlet | None = None,
+        watcher: Watcher | None = None,
     ) -> None:
         """Stand on these ports. `policy` can be replaced while running."""
         self._writer = writer
@@ -95,6 +109,7 @@ class Ingest:
         self._digest_key = digest_key
         self._on_work = on_work
         self._outlet = outlet
+        self._watcher = watcher
         self._folder = Folder(policy, digest_key)
 
     def folder(self) -> Folder:
@@ -162,6 +177,8 @@ class Ingest:
             )
             if gates:
                 self._on_work(gates)
+            if self._watcher is not None:
+                self._watcher.noted()
             receipts += kept
         return receipts
 
@@ -238,6 +255,8 @@ class Ingest:
         of_calls = [one for one in happenings if not one.event.type.is_of_agent]
         folded = iter(self._folder.fold(tx, of_calls, self._clock.now_us()) if of_calls else ())
         effects = [NO_EFFECT if one.event.type.is_of_agent else next(folded) for one in happenings]
+        if self._watcher is not None and happenings:
+            self._watcher.note(tx, happenings, self._clock.now_us())
         tx.add_events(
             [_entry(one, effect.rule) for one, effect in zip(fresh, effects, strict=True)]
         )

@@ -42,6 +42,7 @@ def find_mistakes(
     _check_hooks(settings, findings)
     check_rules(settings, findings)
     _check_agents(settings, findings)
+    _check_presence(settings, findings)
     for number, shared in enumerate(settings.contacts.shared_numbers):
         if settings.read_own_number(shared).status is not NumberStatus.VALID:
             findings.add(
@@ -190,6 +191,13 @@ def _check_agents(settings: Settings, findings: Findings) -> None:
             before: KeyPath = ("agents", desks.index(desk))
             path: KeyPath = ("agents", number)
             findings.add(path, f"has the desk of {dotted(before)}; name each desk once", before)
+
+
+def _check_presence(settings: Settings, findings: Findings) -> None:
+    if settings.oneview.status.lower() == "online":
+        findings.add(
+            ("oneview", "status"), "lets an agent on a call get chats; use one such as offline"
+        )
 
 
 def _check_pair(table: Section, path: KeyPath, keys: tuple[str, str], findings: Findings) -> None:

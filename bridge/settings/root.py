@@ -41,11 +41,16 @@ from bridge.settings.sections import (
 )
 
 # What a daemon takes in hand at its start: a reload says that these want a restart.
-AT_START: Final = ("http.listen", "admin.listen", "store", "log", "tracing")
+AT_START: Final = (
+    "http.listen",
+    "admin.listen",
+    "store",
+    "log",
+    "tracing",
+    "oneview.base_url",
+)
 # Sections that are checked and kept, but that no code acts on yet.
 TO_COME: Final = {
-    "oneview": "presence is not sent to One View yet",
-    "agents": "presence is not sent to One View yet",
     "provision": "the administration API is not used yet",
 }
 
@@ -213,11 +218,16 @@ class Settings(BaseSettings):
 
     def notices(self) -> list[str]:
         """Return one line for each thing that was set and that this release doesn't act on yet."""
-        return [
+        lines = [
             f"{name}: set and checked, but {why}"
             for name, why in TO_COME.items()
             if self._is_set(name)
         ]
+        if self.agents and not self.oneview.is_on:
+            lines.append("agents: set, but oneview.base_url is not, so nothing is sent to One View")
+        if self.oneview.is_on and not self.agents:
+            lines.append("oneview: set, but there are no [[agents]], so nothing is sent there")
+        return lines
 
     def read_route_number(self, route: RouteSettings, number: str) -> PhoneNumber:
         """Read a number as somebody at the route's place would dial it."""

@@ -239,9 +239,18 @@ class OneViewSettings(Section):
     """`[oneview]`: agents' presence."""
 
     base_url: BaseUrl | None = Field(None, description="One View's API; none: off")
+    status: Text = Field("offline", description="One View's status of an agent who is on a call")
     wrap_up_seconds: float = Field(
         0, ge=0, le=86_400, description="seconds after a call until the agent is free again"
     )
+    requests_per_minute: int = Field(
+        6000, ge=1, le=1_000_000, description="requests to One View in any 60 seconds"
+    )
+
+    @property
+    def is_on(self) -> bool:
+        """Whether there is a One View."""
+        return self.base_url is not None
 
 
 class AgentSettings(Section):

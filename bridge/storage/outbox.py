@@ -119,6 +119,7 @@ class OutboxTransaction:
         """Move every time at which something is due along with the clock; return how many."""
         outbox, calls, pauses, told = tables.outbox, tables.calls, tables.pauses, tables.told
         answers, reports = tables.answers, tables.reports
+        on_calls, presence = tables.agent_calls, tables.presence
         moved = {
             outbox: ("due_us", "accepted_us", "first_us"),
             calls: ("timer_us",),
@@ -126,6 +127,8 @@ class OutboxTransaction:
             told: ("at_us",),
             answers: ("due_us", "give_up_us"),
             reports: ("due_us",),
+            on_calls: ("expires_us",),
+            presence: ("due_us",),
         }
         waits = {
             outbox: outbox.c.done_us.is_(None),
@@ -134,6 +137,8 @@ class OutboxTransaction:
             told: told.c.at_us.is_not(None),
             answers: answers.c.due_us.is_not(None),
             reports: reports.c.due_us.is_not(None),
+            on_calls: on_calls.c.expires_us.is_not(None),
+            presence: presence.c.due_us.is_not(None),
         }
         return sum(
             self._connection.execute(

@@ -7,7 +7,7 @@ Intake is here, deliveries are in `outbox` and `claims`, shut gates in `gates`, 
 
 import json
 from collections.abc import Collection, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import astuple
 from sqlalchemy import bindparam, select, update
@@ -27,6 +27,9 @@ from bridge.storage.messages import MessagesTransaction
 from bridge.storage.origins import OriginsTransaction
 from bridge.storage.prepared import Query, Rows, as_set, in_set, names_of
 from bridge.storage.sets import grouped, insert, upsert
+
+if TYPE_CHECKING:
+    from bridge.ports.presence import PresenceTransaction
 
 _DIGESTS: Final = Query(
     select(tables.events.c.event_id, tables.events.c.digest).where(
@@ -208,6 +211,12 @@ class SqlTransaction(
             ],
         )
         _KEYS.run(self._driver, [(*key, person) for key, person in keys])
+
+    def presence(self) -> "PresenceTransaction":
+        """Return the part that is about agents' presence."""
+        from bridge.storage.presence import SqlPresence  # noqa: PLC0415 - few sites use it
+
+        return SqlPresence(self._connection)
 
     def add_refusals(self, refusals: Sequence[Refusal]) -> None:
         """Keep what was refused at the door."""

@@ -47,7 +47,7 @@ class TestBackup:
         result = site.run("backup", file)
         size = file.stat().st_size
         assert (result.exit_code, result.stderr) == (0, "")
-        expected = f"{file}: {size:,} bytes, schema 0005, 0 files of answers, "
+        expected = f"{file}: {size:,} bytes, schema 0006, 0 files of answers, "
         assert result.stdout.startswith(expected)
 
     def test_a_script_reads_it_as_json(self, site: Site, tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ class TestBackup:
         assert said == {
             "path": str(file),
             "bytes": file.stat().st_size,
-            "schema": "0005",
+            "schema": "0006",
             "files": 0,
             "damaged_files": 0,
         }
@@ -127,7 +127,7 @@ class TestRestore:
         assert Path(said.pop("replaced")).exists()
         assert said == {
             "path": str(site.store),
-            "schema": "0005",
+            "schema": "0006",
             "events": 2,
             "waiting": {"contact_card": 1, "end_errand": 1, "new_errand": 1},
             "stopped": 0,

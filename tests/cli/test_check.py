@@ -89,7 +89,7 @@ def test_a_secret_for_callbacks_is_recommended_where_answers_go_on(config: Path)
 
 
 def test_what_is_not_acted_on_yet_is_said(config: Path) -> None:
-    assert "oneview: set and checked, but " in run("--config", config).stdout
+    assert "oneview: set, but there are no [[agents]]" in run("--config", config).stdout
 
 
 def test_one_object_for_scripts(config: Path) -> None:

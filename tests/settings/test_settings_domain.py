@@ -85,6 +85,8 @@ KEYS = [
     "callbacks.forward_secret",
     "oneview.base_url",
     "oneview.wrap_up_seconds",
+    "oneview.status",
+    "oneview.requests_per_minute",
     "agents.device_id",
     "agents.extension_id",
     "agents.email",
@@ -170,11 +172,6 @@ class TestNotices:
     @pytest.mark.parametrize(
         ("toml", "name"),
         [
-            ('[oneview]\nbase_url = "https://x"', "oneview"),
-            (
-                '[[agents]]\ndevice_id = 1\nextension_id = 1\nemail = "a@b"\ntoken = "x"',
-                "agents",
-            ),
             ('[provision]\nworkspace = "x"', "provision"),
         ],
     )
@@ -184,6 +181,22 @@ class TestNotices:
         [notice] = site.load(toml).notices()
         assert notice.startswith(f"{name}: ")
         assert "yet" in notice
+
+    @pytest.mark.parametrize(
+        ("toml", "name"),
+        [
+            ('[oneview]\nbase_url = "https://x"', "oneview"),
+            (
+                '[[agents]]\ndevice_id = 1\nextension_id = 1\nemail = "a@b"\ntoken = "x"',
+                "agents",
+            ),
+        ],
+    )
+    def test_one_view_without_agents_and_agents_without_one_view_have_one_line(
+        self, site: Site, toml: str, name: str
+    ) -> None:
+        [notice] = site.load(toml).notices()
+        assert notice.startswith(f"{name}: set, but ")
 
 
 def facts(kind: str) -> Facts:

@@ -88,6 +88,7 @@ class TestEachMistakeHasItsLine:
             ("[oneview]\nbase_url = 'https://x/?a'", "oneview.base_url: has a query or fragment"),
             ("[oneview]\nbase_url = 'https://['", "oneview.base_url: is no URL; use https://host"),
             ("[oneview]\nbase_url = 'https://x y'", "oneview.base_url: is no URL; use https://ho"),
+            ("[oneview]\nstatus = 'Online'", "oneview.status: lets an agent on a call get chats"),
             ("[oneview]\nwrap_up_seconds = -1", "oneview.wrap_up_seconds: is out of range; use "),
             (
                 "[provision]\naccess_key_id = 'x'",
