@@ -4,7 +4,7 @@ A rule is a JSON object with any of
 
 | field | means |
 | --- | --- |
-| `kinds` | strikes requests of these types only, as `c3_new_errands`; absent: all |
+| `kinds` | strikes requests of these types only, as `c3_new_errands` or `area`; absent: all |
 | `probability` | 0 to 1, the share of these requests that it strikes; absent: 1 |
 | `times` | strikes so often at most; absent: for ever |
 
@@ -33,7 +33,7 @@ from random import Random
 from typing import Any, Final
 
 from bridge.sandbox.jsonapi import ApiError, Issue
-from bridge.sandbox.kinds import CLAIMS
+from bridge.sandbox.kinds import ADMINISTRATION, CLAIMS
 from bridge.sandbox.schema import between, list_of, one_of, optional, record
 
 RULES_MAX: Final = 100
@@ -181,7 +181,7 @@ def _is_date(text: str) -> bool:
 
 _RULE: Final = record(
     {
-        "kinds": optional(list_of(one_of(CLAIMS))),
+        "kinds": optional(list_of(one_of((*CLAIMS, *ADMINISTRATION)))),
         "probability": optional(between(0.0, 1.0)),
         "times": optional(_times),
         "status": optional(_status),

@@ -1,5 +1,6 @@
 """The types of request that the sandbox takes, and the claim of a token that each asks for."""
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -26,9 +27,24 @@ CLAIMS: Final[Mapping[str, str]] = {
     ATTACHMENTS: GET_ATTACHMENT,
     ARCHIVES: GET_ATTACHMENT,
 }
+# What the administration API takes, as faults name it: the last word of the path, but for an id.
+ORG: Final = "org"
+AREA: Final = "area"
+TAG: Final = "tag"
+KEYWORDS: Final = "keywords"
+AUTOTAGS: Final = "autotags"
+SIP: Final = "sip"
+ADMINISTRATION: Final = (ORG, AREA, TAG, KEYWORDS, AUTOTAGS, SIP)
+_ADMINISTRATION_PATH: Final = re.compile(r"/s/[^/]*/v1/(?:routing/)?([a-z]+)")
 
 
 def kind_of(path: str) -> str:
-    """Return the type in a path `/s/<workspace>/capi/json/<type>[/<id>]`, empty where none is."""
+    """Return the type in a path, empty where none is.
+
+    `/s/<workspace>/capi/json/<type>[/<id>]`, or `/s/<workspace>/v1/[routing/]<type>[/<id>]`.
+    """
+    administration = _ADMINISTRATION_PATH.match(path)
+    if administration is not None:
+        return administration[1]
     parts = path.split("/")
     return parts[5] if len(parts) > 5 else ""
