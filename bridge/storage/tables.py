@@ -21,7 +21,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_HEAD: Final = "0006"
+SCHEMA_HEAD: Final = "0007"
 metadata: Final = MetaData()
 
 # SQLite gives row ids only to a column that is exactly INTEGER.
@@ -423,4 +423,21 @@ quarantine: Final = Table(
     Column("body", LargeBinary, nullable=False),
     Column("is_cut", Boolean, nullable=False),
     Index("ix_quarantine_received", "received_us"),
+)
+
+# What was set up over the administration API, by the names of the centre's file. `scope` is the
+# workspace; `state` says whether an answer is still to come. `fields` is what was acknowledged,
+# `pending` what was sent, each as JSON.
+provisioned: Final = Table(
+    "provisioned",
+    metadata,
+    Column("scope", String(512), primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("name", String(32), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("remote_id", BigInteger),
+    Column("place", BigInteger, nullable=False),
+    Column("fields", LargeBinary, nullable=False),
+    Column("pending", LargeBinary, nullable=False),
+    Column("changed_us", BigInteger, nullable=False),
 )
