@@ -95,6 +95,8 @@ KEYS = [
     "provision.workspace",
     "provision.access_key_id",
     "provision.access_key_secret",
+    "provision.struct_signing",
+    "provision.requests_per_minute",
     "retention.payload_hours",
     "retention.journal_days",
     "retention.quarantine_days",
@@ -172,7 +174,7 @@ class TestNotices:
     @pytest.mark.parametrize(
         ("toml", "name"),
         [
-            ('[provision]\nworkspace = "x"', "provision"),
+            ('[[hooks]]\nname = "x"', "hooks"),
         ],
     )
     def test_a_section_that_nothing_acts_on_has_one_line(
