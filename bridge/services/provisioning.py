@@ -22,6 +22,8 @@ from bridge.services.limiter import Pace
 
 TRIES_MAX: Final = 4
 _WAIT_S: Final = 1.0
+# So that no wait comes to nothing by rounding.
+_WAIT_MIN_S: Final = 0.001
 _RETRY_AFTER_MAX_S: Final = 60.0
 _STANDINGS: Final = {
     Action.CREATE: Standing.CREATING,
@@ -186,7 +188,8 @@ class Provisioner:
 
     async def _wait_for_pace(self) -> None:
         while not self.pace.available(self.clock.monotonic()):
-            await self.clock.sleep(self.pace.wait_s(self.clock.monotonic()))
+            wait_s = self.pace.wait_s(self.clock.monotonic())
+            await self.clock.sleep(max(wait_s, _WAIT_MIN_S))
         self.pace.take(1, self.clock.monotonic())
 
 

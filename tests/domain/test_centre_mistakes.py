@@ -59,7 +59,7 @@ def test_nothing_is_said_of_what_is_right() -> None:
             "11: area.b.expire_time.hold_time.hours: 24 is out of range; write 0 to 23",
         ),
         (
-            '[area.b]\nname = "B"\nserver_emails = [\n  { name = "b@x.example" },\n  { order = 2 }\n]',
+            '[area.b]\nname = "B"\nserver_emails = [\n{ name = "b@x.nu" },\n{ order = 2 }]',
             '12: area.b.server_emails.1: has no name; write name = "…"',
         ),
         (
