@@ -37,20 +37,19 @@ def plan_lines(plan: Plan, names: Names) -> list[str]:
         number = "" if step.remote_id is None else f" (id {step.remote_id})"
         lines.append(f"{_MARKS[step.action]} {step.ref}{number}")
         lines.extend(f"    {_change(one, names, step.action)}" for one in step.changes)
-    lines.extend(
-        f"? {one.ref}: its creation was never answered; see `apply`" for one in plan.unsure
-    )
+    lines.extend(f"? {one.ref}: its creation was never answered" for one in plan.unsure)
     return lines
 
 
 def counts(plan: Plan) -> str:
     """Return how much there is to do, in one line."""
+    in_doubt = f" In doubt: {len(plan.unsure)}; `apply` says what to do." if plan.unsure else ""
     if not plan.steps:
-        return "Nothing to do."
+        return in_doubt.strip() or "Nothing to do."
     numbers = {action: plan.count(action) for action in Action}
     return (
         f"To create: {numbers[Action.CREATE]}, to change: {numbers[Action.UPDATE]},"
-        f" to delete: {numbers[Action.DELETE]}."
+        f" to delete: {numbers[Action.DELETE]}.{in_doubt}"
     )
 
 

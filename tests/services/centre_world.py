@@ -248,7 +248,8 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
         "area": {one: thing(AREA, name=f"Area {one}") for one in areas},
     }
     for area in document["area"].values():
-        if organizations and draw(st.booleans()):
+        is_of_one = draw(st.booleans())
+        if organizations and is_of_one:
             area["organization"] = draw(st.sampled_from(organizations))
         if draw(st.booleans()):
             area["due_date_move_to"] = draw(st.sampled_from(areas))
