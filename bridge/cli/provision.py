@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Final, NamedTuple
 
@@ -129,10 +129,11 @@ def apply(
     centre = _read(file)
     refs = [read_ref(*one.partition(".")[::2]) for one in retry or ()]
     with _working_desk(settings, file) as desk:
-        again = _again(desk, refs)
+        wanted = {thing.ref for thing in centre.things}
+        again = _again(desk, refs, wanted)
         records = [one for one in desk.records if one.ref not in again]
         planned = plan(centre.things, records)
-        outcome = _carry_out(desk, planned, again, yes=yes, json=json)
+        outcome = _carry_out(desk, planned, wanted, again, yes=yes, json=json)
         ids = ids_of(desk.state.records())
         warnings = _warnings(settings, centre, planned)
         _tell_end(outcome, desk, warnings, json=json)
@@ -165,7 +166,7 @@ def destroy(
     settings = read_settings(config, secrets_dir)
     with _working_desk(settings, file or _DEFAULT_FILE) as desk:
         planned = plan((), desk.records)
-        outcome = _carry_out(desk, planned, [], yes=yes, json=json)
+        outcome = _carry_out(desk, planned, yes=yes, json=json)
         _tell_end(outcome, desk, [], json=json)
     if not outcome.is_done:
         raise typer.Exit(1)
@@ -228,22 +229,34 @@ def _working_desk(settings: Settings, file: Path) -> Iterator[_Desk]:
         fail(str(error), code=2)
 
 
-def _again(desk: _Desk, refs: Sequence[Ref]) -> list[Ref]:
+def _again(desk: _Desk, refs: Sequence[Ref], wanted: Collection[Ref]) -> list[Ref]:
     """Return what a person wants to be made again, having seen that it is not there."""
     unsure = [one.ref for one in desk.records if one.standing is Standing.CREATING]
     for ref in refs:
         if ref not in unsure:
             fail(f"{ref}: is not in doubt; take --retry {ref} out")
+        if ref not in wanted:
+            fail(f"{ref}: is not in the file; `provision state rm` forgets it")
     return list(refs)
 
 
 def _carry_out(
-    desk: _Desk, planned: Plan, again: Sequence[Ref], *, yes: bool, json: bool
+    desk: _Desk,
+    planned: Plan,
+    wanted: Collection[Ref] = (),
+    again: Sequence[Ref] = (),
+    *,
+    yes: bool,
+    json: bool,
 ) -> Outcome:
-    """Show a plan, ask, and do it; whatever is in doubt comes first, and stops it."""
+    """Show a plan, ask, and do it; whatever is in doubt comes first, and stops it.
+
+    `wanted` is what the file has.
+    """
     if planned.unsure:
         for record in planned.unsure:
-            typer.echo(shown_lines(words.unsure_lines(record.ref, desk.file)), err=True)
+            lines = words.unsure_lines(record.ref, desk.file, is_wanted=record.ref in wanted)
+            typer.echo(shown_lines(lines), err=True)
         fail("Nothing was sent: say first what became of these.")
     if not planned.steps:
         return Outcome(results=(), left=())

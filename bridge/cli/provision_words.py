@@ -201,13 +201,18 @@ def _where(step: Step, file: str, error: str) -> str:
     return f"{file}:{lines[0] if len(lines) == 1 else step.line}: {step.ref}: "
 
 
-def unsure_lines(ref: Ref, file: str, why: str = "its creation was never answered") -> str:
+def unsure_lines(
+    ref: Ref, file: str, why: str = "its creation was never answered", *, is_wanted: bool = True
+) -> str:
     """Return what a person has to do about a create of which nobody knows."""
+    command = "aventa-bridge provision"
+    again = f"{command} apply -f {file} --retry {ref}"
+    forget = f"{command} state rm {ref.kind} {ref.name}"
     return (
         f"{ref}: {why}, so it may be there or not, and is not sent again by itself."
         " Look for it in Cention.\n"
-        f"    If it is there: aventa-bridge provision import {ref.kind} {ref.name} ID\n"
-        f"    If it is not:   aventa-bridge provision apply -f {file} --retry {ref}"
+        f"    If it is there: {command} import {ref.kind} {ref.name} ID\n"
+        f"    If it is not:   {again if is_wanted else forget}"
     )
 
 

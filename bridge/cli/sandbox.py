@@ -90,6 +90,7 @@ async def _serve(options: "SandboxOptions", host: str, port: int, *, as_json: bo
 
     from bridge.sandbox.cention import create_app  # noqa: PLC0415
     from bridge.sandbox.serve import listen, serving, stop_on_signals  # noqa: PLC0415
+    from bridge.sandbox.state import ACCESS_KEY_ID, ACCESS_KEY_SECRET  # noqa: PLC0415
     from bridge.sandbox.tokens import make_token  # noqa: PLC0415
 
     try:
@@ -111,5 +112,9 @@ async def _serve(options: "SandboxOptions", host: str, port: int, *, as_json: bo
                 typer.echo(
                     f"BRIDGE_CENTION__BASE_URL={url} BRIDGE_CENTION__WORKSPACE={workspace}"
                     f" BRIDGE_CENTION__TOKEN={token}"
+                )
+                typer.echo(
+                    f"BRIDGE_PROVISION__ACCESS_KEY_ID={ACCESS_KEY_ID}"
+                    f" BRIDGE_PROVISION__ACCESS_KEY_SECRET={ACCESS_KEY_SECRET}"
                 )
             await stop.wait()

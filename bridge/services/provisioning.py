@@ -16,6 +16,7 @@ from bridge.domain.centre import EMAILS, NEW_EMAIL, refs_in
 from bridge.domain.centre_outcomes import Fate, Told, judge, new_id
 from bridge.domain.centre_plan import Action, Plan, Record, Standing, Step, ids_of, resolved
 from bridge.domain.centre_values import Ref
+from bridge.domain.errors import StoreError
 from bridge.ports.provisioning import Administration, CentreState
 from bridge.ports.system import Clock
 from bridge.services.limiter import Pace
@@ -94,7 +95,11 @@ class Provisioner:
     _records: dict[Ref, Record] = field(default_factory=dict, init=False)
 
     async def apply(self, plan: Plan) -> Outcome:
-        """Do what a plan says; what is refused keeps back only what needs it."""
+        """Do what a plan says; what is refused keeps back only what needs it.
+
+        Raises:
+            StoreError: something can't be noted. What was done last has been told all the same.
+        """
         self._records = {one.ref: one for one in self.state.records()}
         results: list[Result] = []
         for number, step in enumerate(plan.steps):
@@ -121,7 +126,12 @@ class Provisioner:
         ending = _ending(step.action, fate)
         if ending is Ending.DONE:
             remote_id = new_id(told) if step.action is Action.CREATE else remote_id
-            self._keep(step, remote_id, body, told)
+            try:
+                self._keep(step, remote_id, body, told)
+            except StoreError:
+                # A person is asked for the id the next time, so this is the time to tell it.
+                self.tell(Result(step=step, ending=ending, told=told, remote_id=remote_id))
+                raise
         else:
             self._failed.add(step.ref)
             if ending not in {Ending.UNSURE, Ending.REPEAT}:

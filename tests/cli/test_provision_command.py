@@ -14,7 +14,7 @@ from typer.testing import Result
 from bridge.sandbox.cention import SandboxOptions, create_app
 from bridge.sandbox.serve import BackgroundServer, listen
 from bridge.sandbox.state import ACCESS_KEY_ID, ACCESS_KEY_SECRET
-from bridge.settings import load_settings
+from bridge.settings import SettingsError, load_settings
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "centre.example.toml"
 THINGS = 10
@@ -142,6 +142,8 @@ class TestTheExample:
         for name in ("reception", "nurses"):
             (secrets / f"routes.{name}.token").write_text(f"token-of-{name}")
         settings = load_settings(config=centre.site.config, secrets_dir=secrets, environ={})
+        with pytest.raises(SettingsError, match=r"routes\.0: leads nowhere else"):
+            load_settings(config=centre.site.config, secrets_dir=None, environ={})
         picked = settings.route_table().pick("Nurses", "", "")
         assert (picked.name, settings.tokens()["nurses"]) == ("nurses", "token-of-nurses")
         assert centre.plan("--secrets-dir", secrets).stderr == ""
@@ -202,6 +204,22 @@ class TestWhatIsInDoubt:
         assert centre.apply("--retry", "area.desk", code=1).stderr == (
             "area.desk: is not in doubt; take --retry area.desk out\n"
         )
+
+    def test_what_has_left_the_file_is_forgotten_where_it_is_not_there(
+        self, centre: Centre
+    ) -> None:
+        centre.file.write_text(DESK)
+        centre.watch.at = ("before", 1)
+        centre.apply(code=1)
+        for command in (("apply", "-f", centre.file), ("destroy",)):
+            centre.file.write_text("")
+            said = centre.run(*command, "--yes", code=1).stderr
+            assert "    If it is not:   aventa-bridge provision state rm area desk\n" in said
+        assert centre.apply("--retry", "area.desk", code=1).stderr == (
+            "area.desk: is not in the file; `provision state rm` forgets it\n"
+        )
+        centre.run("state", "rm", "area", "desk")
+        assert centre.run("destroy", "--yes").stdout == "Nothing to do.\n"
 
     def test_without_a_terminal_nothing_is_done_unasked(self, centre: Centre) -> None:
         centre.file.write_text(DESK)

@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -19,7 +20,8 @@ from hypothesis import strategies as st
 from bridge.domain.centre_outcomes import Told
 from bridge.domain.centre_plan import Action, Plan, Standing
 from bridge.domain.centre_values import Kind, Ref
-from bridge.services.provisioning import TRIES_MAX, Ending, Outcome
+from bridge.domain.errors import StoreUnavailable
+from bridge.services.provisioning import TRIES_MAX, Ending, Outcome, Result
 
 DESK = Ref(Kind.AREA, "desk")
 SMALL: dict[str, Any] = {
@@ -266,3 +268,16 @@ def test_another_name_in_the_file_is_pointed_out_and_not_guessed() -> None:
         (Action.DELETE, "area.desk"),
     ]
     assert planned.renamed == ((DESK, Ref(Kind.AREA, "front")),)
+
+
+def test_where_an_id_can_not_be_kept_it_is_told() -> None:
+    class Full(MemoryState):
+        def settle(self, ref: Ref, remote_id: int, fields: Mapping[str, Any]) -> None:
+            raise StoreUnavailable(f"the disk is full: {ref}, {remote_id}, {fields}")
+
+    state, cention, told = Full(), Cention(), list[Result]()
+    planned = plan_of(SMALL, state)
+    with pytest.raises(StoreUnavailable):
+        asyncio.run(run(planned, state, cention, tell=told.append))
+    assert [(one.ending, one.remote_id) for one in told] == [(Ending.DONE, 1)]
+    assert [one.standing for one in state.records()] == [Standing.CREATING]
