@@ -66,7 +66,10 @@ def read_file(path: Path) -> Centre:
             file's line.
     """
     document, text = read_toml(path)
-    centre, mistakes = read_centre(document, find_lines(text))
+    try:
+        centre, mistakes = read_centre(document, find_lines(text))
+    except RecursionError:
+        raise SettingsError([f"{path}: is nested too deep to be read; write it flatter"]) from None
     if centre is None:
         raise SettingsError([f"{path}:{one.line}: {one.key}: {one.text}" for one in mistakes])
     return centre

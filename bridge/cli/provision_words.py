@@ -190,7 +190,7 @@ def _missing(result: Result) -> str:
         return f"no answer came ({told.detail})"
     if 200 <= told.status < 300:
         return f"Cention answered {told.status} without an id"
-    return f"Cention answered {told.status}"
+    return f"Cention answered {told.status}{f' ({told.error})' if told.error else ''}"
 
 
 def _where(step: Step, file: str, error: str) -> str:

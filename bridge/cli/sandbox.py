@@ -51,7 +51,8 @@ def sandbox(  # noqa: PLR0913 - each is an option
 ) -> None:
     """Run a stand-in for Cention until it is stopped with Ctrl-C.
 
-    It takes errands, their ends and contact cards, and gives reports, as Cention does.
+    It takes errands, their ends and contact cards, and gives reports, as Cention does; and what
+    `provision` sets up, with the access key that it shows.
     What it was sent is shown under /_sandbox: errands, contacts, requests, summary.
     Faults are set there too: POST {"preset": "mixed", "rate": 0.2} to /_sandbox/faults.
 

@@ -120,7 +120,6 @@ class Provisioner:
             self._failed.add(step.ref)
             return Result(step=step, ending=Ending.SKIPPED, told=Told())
         body = {key: resolved(value, ids) for key, value in step.body.items()}
-        self.state.note(step.ref, _STANDINGS[step.action], body)
         told = await self._send(step, remote_id, body)
         fate = judge(step.action, told)
         ending = _ending(step.action, fate)
@@ -134,7 +133,7 @@ class Provisioner:
                 raise
         else:
             self._failed.add(step.ref)
-            if ending not in {Ending.UNSURE, Ending.REPEAT}:
+            if ending in {Ending.REFUSED, Ending.BARRED}:
                 self._take_back(step)
         return Result(step=step, ending=ending, told=told, remote_id=remote_id)
 
@@ -171,12 +170,19 @@ class Provisioner:
         )
 
     async def _send(self, step: Step, remote_id: int | None, body: Mapping[str, Any]) -> Told:
-        """Send it, and again while that is safe and may help."""
+        """Send it, and again while that is safe and may help.
+
+        It is noted for as long as it may be on its way, and not while it waits: who is killed then
+        leaves nothing in doubt.
+        """
         told = Told()
         for attempt in range(1, TRIES_MAX + 1):
             await self._wait_for_pace()
+            self.state.note(step.ref, _STANDINGS[step.action], body)
             told = await self._send_once(step, remote_id, body)
             fate = judge(step.action, told)
+            if fate is Fate.UNTOUCHED:
+                self._take_back(step)
             may_repeat = fate is Fate.UNTOUCHED or (
                 fate is Fate.UNCLEAR and step.action is not Action.CREATE
             )

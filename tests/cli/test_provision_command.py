@@ -15,6 +15,7 @@ from bridge.sandbox.cention import SandboxOptions, create_app
 from bridge.sandbox.serve import BackgroundServer, listen
 from bridge.sandbox.state import ACCESS_KEY_ID, ACCESS_KEY_SECRET
 from bridge.settings import SettingsError, load_settings
+from bridge.storage.provisioning import ProvisionLock
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "centre.example.toml"
 THINGS = 10
@@ -282,6 +283,45 @@ class TestMistakes:
         assert centre.apply(code=2).stderr == (
             "provision.access_key_id: is missing; make an access key in Cention, and put it into"
             " a secret file named provision.access_key_id\n"
+        )
+
+    def test_where_cention_is_away_nothing_is_in_doubt(
+        self, centre: Centre, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("bridge.services.provisioning.TRIES_MAX", 1)
+        centre.file.write_text(DESK)
+        with listen(0) as free:
+            url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        config = centre.site.config.read_text()
+        centre.site.config.write_text(config.replace(centre.url, url))
+        assert (
+            "area.desk: not done: Cention can't be reached (ClientConnectorError: Connection"
+            " refused); run it again later\n"
+        ) in centre.apply(code=1).stdout
+        assert centre.run("state", "list", "--json").stdout == "[]\n"
+
+    def test_what_is_gone_in_cention_is_made_anew_at_a_persons_word(self, centre: Centre) -> None:
+        centre.file.write_text(DESK)
+        centre.run("import", "area", "desk", 7)
+        assert (
+            f"{centre.file}:1: area.desk: Cention refuses it (404): There is no area 7; if it is"
+            " gone, `provision state rm area desk` has it made anew\n"
+        ) in centre.apply(code=1).stdout
+
+    def test_a_file_that_somebody_else_wrote_is_not_written_over(self, centre: Centre) -> None:
+        centre.file.write_text(DESK)
+        routes = centre.site.folder / "routes.toml"
+        routes.write_text("mine")
+        said = centre.apply("--write-routes", routes, code=1).stderr
+        assert "is there already, and was not made by `provision`; name another file" in said
+        assert routes.read_text() == "mine"
+
+    def test_two_commands_do_not_set_up_one_centre_at_a_time(self, centre: Centre) -> None:
+        centre.file.write_text(DESK)
+        with ProvisionLock(f"sqlite:///{centre.site.store}"):
+            said = centre.apply(code=1).stderr
+        assert said == (
+            "another `provision` command is at work on this store; wait until it has ended\n"
         )
 
 

@@ -182,8 +182,10 @@ class Cention:
         )
 
 
-async def run(plan: Plan, state: MemoryState, cention: Cention, **given: Any) -> Outcome:
-    clock = Clock()
+async def run(
+    plan: Plan, state: MemoryState, cention: Cention, clock: Clock | None = None, **given: Any
+) -> Outcome:
+    clock = clock or Clock()
     provisioner = Provisioner(
         state=state,
         administration=cention,

@@ -8,6 +8,7 @@ from centre_world import (
     LOST,
     SANDBOX_KINDS,
     Cention,
+    Clock,
     Killed,
     MemoryState,
     documents,
@@ -161,6 +162,19 @@ def test_a_create_that_was_not_taken_is_tried_again_and_then_taken_back(told: To
     assert [one.ending for one in outcome.results] == [Ending.DONE, Ending.AWAY]
     assert len(cention.asked) == 1 + TRIES_MAX
     assert set(state.rows) == {Ref(Kind.ORGANIZATION, "clinic")}
+
+
+def test_who_is_killed_while_it_waits_leaves_nothing_in_doubt() -> None:
+    class Deadly(Clock):
+        async def sleep(self, seconds: float) -> None:
+            if cention.asked:
+                raise Killed
+            await super().sleep(seconds)
+
+    state, cention = MemoryState(), Cention(harm=lambda _: (Told(status=503), False))
+    with pytest.raises(Killed):
+        asyncio.run(run(plan_of(SMALL, state), state, cention, clock=Deadly()))
+    assert (len(cention.asked), state.rows) == (1, {})
 
 
 def test_a_change_that_was_lost_is_sent_again_by_itself_and_the_next_time() -> None:
