@@ -174,19 +174,6 @@ class TestNotices:
     @pytest.mark.parametrize(
         ("toml", "name"),
         [
-            ('[[hooks]]\nname = "x"', "hooks"),
-        ],
-    )
-    def test_a_section_that_nothing_acts_on_has_one_line(
-        self, site: Site, toml: str, name: str
-    ) -> None:
-        [notice] = site.load(toml).notices()
-        assert notice.startswith(f"{name}: ")
-        assert "yet" in notice
-
-    @pytest.mark.parametrize(
-        ("toml", "name"),
-        [
             ('[oneview]\nbase_url = "https://x"', "oneview"),
             (
                 '[[agents]]\ndevice_id = 1\nextension_id = 1\nemail = "a@b"\ntoken = "x"',
