@@ -110,11 +110,10 @@ async def _serve(options: "SandboxOptions", host: str, port: int, *, as_json: bo
                 typer.echo(f"The sandbox listens on {url} (Ctrl-C stops it)")
                 typer.echo(f"What it was sent: {url}/_sandbox/errands")
                 typer.echo("For the bridge's environment:")
+                # In one go: whoever has read the first of these may not be there for another.
                 typer.echo(
                     f"BRIDGE_CENTION__BASE_URL={url} BRIDGE_CENTION__WORKSPACE={workspace}"
-                    f" BRIDGE_CENTION__TOKEN={token}"
-                )
-                typer.echo(
+                    f" BRIDGE_CENTION__TOKEN={token}\n"
                     f"BRIDGE_PROVISION__ACCESS_KEY_ID={ACCESS_KEY_ID}"
                     f" BRIDGE_PROVISION__ACCESS_KEY_SECRET={ACCESS_KEY_SECRET}"
                 )
