@@ -98,8 +98,9 @@ wheel: .venv/.run  ## the wheel into dist/, built twice and compared byte by byt
 deb:  ## a Debian package in dist/; needs debhelper and python3-venv
 	@packaging/build.sh
 
-debtest: .venv/.dev  ## the package installed, run, upgraded under load and purged in a clean Debian; needs root and mmdebstrap
+debtest: .venv/.dev  ## the package installed, run, upgraded under load and purged in a clean Debian, and under a real systemd; needs root and mmdebstrap
 	@$(BIN)/python tests/package/package_run.py
+	@$(BIN)/python tests/package/package_booted.py
 
 lint: .venv/.dev  ## format, lint, types, import rules
 	$(BIN)/ruff format --check .

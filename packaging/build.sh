@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds the Debian package from the sources in this folder's parent: build.sh [VERSION]. What comes of
-# it is put into dist/. It needs debhelper and python3-venv, and fetches the wheels that
+# it is put into dist/. MAINTAINER ("Name <address>") is whom its users may write to. It needs debhelper and python3-venv, and fetches the wheels that
 # requirements/run.txt names.
 set -eu
 cd "$(dirname "$0")/.."
@@ -13,8 +13,12 @@ sources=$build/aventa-bridge
 rm -rf "$sources"
 mkdir -p "$sources" dist
 cp -r bridge config docs requirements pyproject.toml README.md ARCHITECTURE.md CHANGELOG.md LICENSE \
-    "$sources"
+    SECURITY.md "$sources"
 cp -r packaging/debian "$sources/debian"
+if [ -n "${MAINTAINER:-}" ]; then
+    escaped=$(printf '%s' "$MAINTAINER" | sed 's/[\\&|]/\\&/g')
+    sed -i "s|^Maintainer: .*|Maintainer: $escaped|" "$sources/debian/control"
+fi
 for suffix in service socket; do
     cp "systemd/aventa-bridge.$suffix" "$sources/debian/aventa-bridge.$suffix"
 done
@@ -25,7 +29,7 @@ aventa-bridge ($version) stable; urgency=medium
 
   * What changed is in changelog.gz beside this file.
 
- -- $(sed -n 's/^Maintainer: //p' packaging/debian/control)  $(date -R)
+ -- $(sed -n 's/^Maintainer: //p' "$sources/debian/control")  $(date -R)
 END
 cd "$sources"
 dpkg-buildpackage --build=binary --unsigned-changes --unsigned-source

@@ -20,7 +20,7 @@ from pages import ROOT, settle
 # MPL-2.0, which asks for no more than that its own files stay under it.
 ALLOWED: Final = frozenset(
     (
-        *("0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MPL-2.0"),
+        *("0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MIT-0", "MPL-2.0"),
         *("PSF-2.0", "Unlicense", "Zlib"),
     )
 )

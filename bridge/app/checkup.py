@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bridge.app import judging, measuring, probing, wiring
+from bridge.app import judging, judging_machine, measuring, probing, wiring
+from bridge.app.doors import certificate_ends_s, guards, judge_certificate
 from bridge.app.measured import AnswerFacts, Finding, Verdict
 from bridge.domain.jwt import read_claims
 from bridge.domain.routes import is_outlet
@@ -53,7 +54,8 @@ def run_all(checks: Sequence[Check], limit_s: float) -> list[Finding]:
         except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
             # Its words may quote what it was about; the system's own don't.
             words = error.strerror if isinstance(error, OSError) else None
-            found[place] = [judging.broke(check.name, words or type(error).__name__)]
+            reason = words or type(error).__name__
+            found[place] = [judging.broke(check.name, reason, *_advice(error))]
 
     # Threads that end with the process: a disk or a name server may never answer.
     threads = [
@@ -70,6 +72,11 @@ def run_all(checks: Sequence[Check], limit_s: float) -> list[Finding]:
     return [one for findings in found for one in findings]
 
 
+def _advice(error: Exception) -> tuple[str, ...]:
+    is_denied = isinstance(error, PermissionError)
+    return ("run this as root, or as the daemon's user",) if is_denied else ()
+
+
 def _checks(settings: Settings, sources: Sources) -> Iterator[Check]:
     url = settings.store.url
 
@@ -80,19 +87,24 @@ def _checks(settings: Settings, sources: Sources) -> Iterator[Check]:
         return judging.judge_secrets(files)
 
     def last_event() -> list[Finding]:
-        return [judging.judge_last_event(measuring.newest_event(url), time.time())]
+        newest, has_store = measuring.newest_event(url), path_of(url).is_file()
+        return [judging.judge_last_event(newest, time.time(), has_store=has_store)]
 
     def limits() -> list[Finding]:
         pid = measuring.daemon_pid(path_of(url).absolute())
-        return judging.judge_limits(measuring.limits(pid))
+        return judging_machine.judge_limits(measuring.limits(pid))
 
     yield Check("settings", lambda: judging.judge_notices(settings.notices()))
+    yield Check("authentication", lambda: judging.judge_guards(guards(settings)))
+    if (certificate := settings.http.tls_certificate) is not None:
+        path = certificate
+        yield Check("http.tls_certificate", lambda: [_own_certificate(path)])
     yield Check("delivery.in_doubt", lambda: [judging.judge_in_doubt(settings.in_doubt_policy)])
     yield Check("secrets", secrets)
     yield Check("store", lambda: judging.judge_store(measuring.store(url)))
     yield Check("last event", last_event)
     yield Check("limits", limits)
-    yield Check("systemd unit", lambda: [judging.judge_unit(measuring.unit())])
+    yield Check("systemd unit", lambda: [judging_machine.judge_unit(measuring.unit())])
     yield from _network(settings)
 
 
@@ -106,23 +118,54 @@ def _network(settings: Settings) -> Iterator[Check]:
     yield Check("Cention answers", lambda: _answers(settings))
     if forward_url:
         yield Check("callbacks.forward_url", lambda: way("callbacks.forward_url", forward_url))
+    oneview_url = settings.oneview.base_url
+    if oneview_url:
+        yield Check("One View", lambda: way("One View", oneview_url))
+        yield Check("One View's agents", lambda: _agents(settings))
+
+
+def _agents(settings: Settings) -> list[Finding]:
+    # Here, since few sites have a One View.
+    from bridge.app.oneview_checkup import look_at_agents  # noqa: PLC0415 - see above
+
+    return look_at_agents(settings)
+
+
+def _own_certificate(path: str) -> Finding:
+    return judge_certificate(certificate_ends_s(path), time.time(), judging.EXPIRES_SOON_S)
 
 
 def _tokens(settings: Settings) -> list[Finding]:
-    by_token: dict[str, list[str]] = {}
+    """Judge each token once, by all that it is used for."""
+    names: dict[str, list[str]] = {}
+    needed: dict[str, list[str]] = {}
     for route, token in settings.tokens().items():
-        by_token.setdefault(token, []).append(route)
+        names.setdefault(token, []).append(route)
+        # What sends messages alone makes no cards.
+        wanted = [judging.CREATE_CLAIM, *([] if is_outlet(route) else [judging.CARD_CLAIM])]
+        needed.setdefault(token, []).extend(wanted)
+    if _needs_lists(settings):
+        reading = dict.fromkeys(wiring.reading_options(settings).tokens.values())
+        for token in filter(None, reading):
+            names.setdefault(token, []).append("reports")
+            needed.setdefault(token, []).append(judging.READ_CLAIM)
     now = time.time()
     return [
-        judging.judge_token(sorted(routes), read_claims(token), now)
-        for token, routes in by_token.items()
+        judging.judge_token(
+            sorted(given), read_claims(token), now, tuple(dict.fromkeys(needed[token]))
+        )
+        for token, given in names.items()
     ]
+
+
+def _needs_lists(settings: Settings) -> bool:
+    return settings.reports.enabled or settings.in_doubt_policy == "reconcile"
 
 
 def _answers(settings: Settings) -> list[Finding]:
     """Ask each workspace once with each token that is used there."""
     reading = wiring.reading_options(settings).tokens
-    needs_lists = settings.reports.enabled or settings.in_doubt_policy == "reconcile"
+    needs_lists = _needs_lists(settings)
     tokens = settings.tokens()
     wanted: dict[tuple[str, str], str] = {}
     for route in settings.route_table().all():

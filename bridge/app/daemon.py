@@ -2,11 +2,9 @@
 
 import asyncio
 import contextlib
-import gc
 import signal
 import socket
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,23 +13,25 @@ from msgspec.structs import replace
 from sqlalchemy import Engine
 
 from bridge.app import wiring
+from bridge.app.entrance import Entrance
 from bridge.app.gauges import StoreGauges
+from bridge.app.reception import Reception
 from bridge.app.senders import Senders
 from bridge.app.way_back import Kept, WayBack
 from bridge.cention.client import CentionSender
 from bridge.cention.reading import CentionReader
 from bridge.domain.errors import StoreError, StoreUnavailable
-from bridge.domain.events import EVENTS_SOURCE
 from bridge.inbound import openapi
-from bridge.inbound.auth import Doorkeeper
 from bridge.inbound.callbacks import CALLBACKS_PATH
-from bridge.inbound.events import EventsEndpoint
-from bridge.inbound.hooks import HookEndpoint, Hooks
+from bridge.inbound.events import EVENTS_PATH, DoorPorts
 from bridge.inbound.server import Door, Listener, admin_runner, door_runner
+from bridge.inbound.strangers import Strangers
 from bridge.onward.sender import OnwardSender
 from bridge.ops import systemd
+from bridge.ops.auth_metrics import AuthMetrics
 from bridge.ops.clock import SystemClock, SystemEntropy
-from bridge.ops.delivery_metrics import ONWARD
+from bridge.ops.cycles import spare_collector
+from bridge.ops.delivery_metrics import ONEVIEW, ONWARD
 from bridge.ops.health import Dependency, create_admin_app
 from bridge.ops.lag import watch_lag
 from bridge.ops.metrics import BridgeMetrics
@@ -59,8 +59,6 @@ if TYPE_CHECKING:
 LAST_ANSWERS_S: Final = 1.0
 # What was traced last is worth no longer wait.
 LAST_TRACES_S: Final = 3.0
-# Objects that came and stayed, after which cycles are looked for.
-COLLECT_EVERY: Final = 10_000
 Load = Callable[[], Settings]
 
 
@@ -101,6 +99,7 @@ class Bridge:
         self._metrics.registry.register(UpstreamCollector(lambda: self._dispatcher.channels))
         self._metrics.tokens(wiring.token_expiries(settings))
         self._oneview: OneView | None = None
+        self._auth_metrics = AuthMetrics(self._metrics.registry)
         self._writer = SharedCommit(
             engine, on_commit=self._metrics.committed, on_broken=self._break_off
         )
@@ -131,16 +130,16 @@ class Bridge:
             )
             admin = Listener(admin_runner(app))
             posts = {
-                "/v1/events": self._endpoint.post,
+                EVENTS_PATH: self._reception.events.post,
                 CALLBACKS_PATH: self._way_back.callbacks.post,
             }
-            door = Listener(door_runner(Door(posts, self._log, self._hooks.find)))
+            door = Listener(door_runner(Door(posts, self._log, self._reception.hooks.find)))
+            self._entrance = Entrance(door, self._settings, self._passed)
             try:
                 admin_at = await admin.open(wiring.place(self._settings.admin.listen))
-                listen = wiring.place(self._settings.http.listen)
-                events_at = await door.open(listen, self._passed)
+                events_at = await self._entrance.open()
                 self._on_signals(load)
-                _spare_collector()
+                spare_collector()
                 self._log.info("ready", events=events_at, admin=admin_at)
                 if self._is_dry:
                     self._log.warning("dry run: everything is kept, nothing is sent")
@@ -201,19 +200,17 @@ class Bridge:
             outlet=None if self._is_dry else self._dispatcher,
             watcher=oneview.presences if oneview else None,
         )
-        self._door_ports = {
-            "ingest": self._ingest,
-            "writer": self._writer,
-            "clock": clock,
-            "meter": self._metrics,
-            "log": self._log,
-            "tracer": tracer,
-            "is_dry": self._is_dry,
-        }
-        doorkeepers = wiring.doorkeepers(settings)
-        self._endpoint = EventsEndpoint(**self._door_ports, doorkeeper=doorkeepers[EVENTS_SOURCE])
-        self._hooks = Hooks()
-        self._hooks.replace(self._hook_endpoints(settings, doorkeepers))
+        ports = DoorPorts(
+            ingest=self._ingest,
+            writer=self._writer,
+            clock=clock,
+            meter=self._metrics,
+            log=self._log,
+            strangers=Strangers(self._log, clock, self._auth_metrics),
+            tracer=tracer,
+            is_dry=self._is_dry,
+        )
+        self._reception = Reception(settings, ports, self._auth_metrics)
         self._upkeep = Upkeep(
             writer=self._writer,
             clock=clock,
@@ -225,36 +222,13 @@ class Bridge:
             tracer=tracer,
         )
 
-    def _hook_endpoints(
-        self, settings: Settings, doorkeepers: Mapping[str, Doorkeeper]
-    ) -> dict[str, HookEndpoint]:
-        """Return who answers for each hook; all bodies are read out of one room."""
-        return {
-            name: HookEndpoint(
-                **self._door_ports,
-                doorkeeper=doorkeepers[name],
-                source=name,
-                bodies=self._endpoint.bodies,
-                find=partial(settings.mappings.mapping, hook.mapping or name),
-                public_url=hook.public_url,
-            )
-            for name, hook in settings.hook_table().items()
-        }
-
     def _with_oneview(self, exchange: Exchange) -> "OneView":
         """Make what is for One View's agents, which few sites have: nothing else loads it."""
         from bridge.app.oneview import OneView  # noqa: PLC0415 - see above
-        from bridge.ops.presence_metrics import PresenceMetrics  # noqa: PLC0415 - see above
 
-        return OneView(
-            self._settings,
-            writer=self._writer,
-            digest_key=self._key,
-            exchange=exchange,
-            clock=self._clock,
-            log=self._log,
-            metrics=PresenceMetrics(self._metrics.registry),
-        )
+        kept = Kept(self._writer, self._key, self._files_at)
+        registry = self._metrics.registry
+        return OneView(self._settings, kept, exchange, self._clock, self._log, registry)
 
     def _upstreams(self) -> list[Upstream]:
         upstreams = wiring.upstreams(self._settings)
@@ -346,6 +320,8 @@ class Bridge:
             settings = await asyncio.to_thread(load)
             # Every template is compiled: not while events wait.
             policy = await asyncio.to_thread(wiring.ingest_policy, settings)
+            keepers = await asyncio.to_thread(wiring.doorkeepers, settings)
+            await self._entrance.renew(settings)
         except SettingsError as error:
             for line in error.problems:
                 self._log.error("settings refused; the old ones stay in force", problem=line)
@@ -365,9 +341,7 @@ class Bridge:
         self._onward.options = wiring.onward_options(settings)
         self._way_back.reconfigure(settings)
         self._show_breakers()
-        doorkeepers = wiring.doorkeepers(settings)
-        self._endpoint.doorkeeper = doorkeepers[EVENTS_SOURCE]
-        self._hooks.replace(self._hook_endpoints(settings, doorkeepers))
+        self._reception.reconfigure(settings, keepers)
         self._upkeep.retention = wiring.retention(settings)
         self._metrics.tokens(wiring.token_expiries(settings))
         self._log.info("settings read again")
@@ -386,7 +360,7 @@ class Bridge:
             is_answering = last.failure is None and last.status < 500
             cention["lastStatus"] = last.failure.value if last.failure else last.status
         breakers = {one.upstream.label: one.breaker.state for one in self._dispatcher.channels}
-        onward = breakers.pop(ONWARD, None)
+        onward, oneview = breakers.pop(ONWARD, None), breakers.pop(ONEVIEW, None)
         cention["breakers"] = {label: state.name.lower() for label, state in breakers.items()}
         is_answering = is_answering and not any(breakers.values())
         try:
@@ -398,7 +372,11 @@ class Bridge:
             Dependency("store", is_kept, is_needed=True),
             Dependency("cention", is_answering, is_needed=False, detail=cention),
             Dependency("routes", not paused, is_needed=False, detail={"paused": paused}),
-            *([] if onward is None else [Dependency("onward", not onward, is_needed=False)]),
+            *(
+                Dependency(name, not state, is_needed=False)
+                for name, state in ((ONWARD, onward), (ONEVIEW, oneview))
+                if state is not None
+            ),
         ]
 
     async def _refresh_if_can(self) -> None:
@@ -406,16 +384,8 @@ class Bridge:
         self._show_breakers()
         with contextlib.suppress(StoreError):
             await self._gauges.refresh()
-
-
-def _spare_collector() -> None:
-    """Keep the cycle collector from looking through all that a daemon is made of.
-
-    What is there by now stays, and of what events make next to nothing hangs together in cycles.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(COLLECT_EVERY, 10, 10)
+            if self._oneview is not None:
+                await self._oneview.presences.show()
 
 
 def _touch(tx: Transaction, moments: Sequence[int]) -> list[None]:

@@ -8,14 +8,13 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
+from bridge.app.doors import Guard
 from bridge.app.measured import (
     AnswerFacts,
     EndpointFacts,
     Finding,
-    LimitFacts,
     SecretFile,
     StoreFacts,
-    UnitFacts,
     Verdict,
 )
 from bridge.domain.jwt import TokenClaims
@@ -33,28 +32,26 @@ FREE_BYTES_FAIL: Final = 128 * 2**20
 # An end and its answer belong together within 60 seconds; half of that may be somebody else's.
 CLOCK_S_WARN: Final = 5.0
 CLOCK_S_FAIL: Final = 30.0
-# What 16 MiB of batches and files take beside the daemon itself; see docs/performance.md.
-MEMORY_BYTES_WARN: Final = 256 * 2**20
-FILES_WARN: Final = 4096
 CREATE_CLAIM: Final = "Create Errand"
 CARD_CLAIM: Final = "Access and create customer contacts"
 READ_CLAIM: Final = "Access to errand data"
 _GROUP: Final = 0o070
 _WORLD: Final = 0o007
-# What the unit that comes with the bridge says, of what matters most.
-_SANDBOX: Final = {
-    "NoNewPrivileges": "yes",
-    "ProtectSystem": "strict",
-    "ProtectHome": "yes",
-    "PrivateDevices": "yes",
-    "LimitCORE": "0",
-}
+_WORLD_WRITES: Final = 0o002
 
 
 def judge_notices(notices: Sequence[str]) -> list[Finding]:
     """Judge what is set and does nothing."""
     notes = [Finding("settings", Verdict.NOTE, one) for one in notices]
     return [Finding("settings", Verdict.OK, "read without a mistake"), *notes]
+
+
+def judge_guards(guards: Sequence[Guard]) -> list[Finding]:
+    """Judge who may post: that it is told is enough, since the settings refuse what is open."""
+    return [
+        Finding("authentication", Verdict.OK, f"{one.source} asks for {one.words}")
+        for one in guards
+    ]
 
 
 def judge_in_doubt(policy: str) -> Finding:
@@ -81,11 +78,21 @@ def judge_secrets(files: Sequence[SecretFile]) -> list[Finding]:
 
 
 def _judge_secret(file: SecretFile) -> list[Finding]:
-    if file.is_config and not file.keys:
-        return []
     found = []
+    if file.stranger is not None:
+        detail = f"{file.path}: belongs to user {file.stranger}, who may read and change it"
+        found.append(Finding("secrets", Verdict.FAIL, detail, f"chown root {file.path}"))
+    if file.is_config and not file.keys:
+        if file.mode & _WORLD_WRITES:
+            # Who says where requests go is given the token.
+            detail = f"{file.path}: anybody on this machine may change it ({file.mode:04o})"
+            found.append(Finding("secrets", Verdict.FAIL, detail, f"chmod o-w {file.path}"))
+        return found
     # The group of a settings file is the daemon's: it is read again at a reload.
-    if file.mode & _WORLD:
+    if file.is_sheltered and file.mode & (_WORLD | _GROUP):
+        detail = f"{file.path}: only its folder keeps others out ({file.mode:04o})"
+        found.append(Finding("secrets", Verdict.WARN, detail, f"chmod go-rwx {file.path}"))
+    elif file.mode & _WORLD:
         detail = f"{file.path}: is open to anybody on this machine ({file.mode:04o})"
         advice = f"chmod o-rwx {file.path}, and make new secrets if others have accounts here"
         found.append(Finding("secrets", Verdict.FAIL, detail, advice))
@@ -103,7 +110,16 @@ def _judge_secret(file: SecretFile) -> list[Finding]:
 def judge_store(facts: StoreFacts) -> list[Finding]:
     """Judge the store and the disk that it is on."""
     if not facts.exists:
-        there = Finding("store", Verdict.NOTE, f"{facts.path}: is not there yet; `run` makes it")
+        detail = f"{facts.path}: is not there yet; `run` makes it"
+        there = Finding("store", Verdict.NOTE, detail)
+        if facts.is_relative:
+            # It may well be elsewhere, and all that is said of it here would be of another disk.
+            detail = f"{facts.path}: is not there, and store.url is relative to where this is run"
+            advice = (
+                "name it with its whole path in the settings, or say where systemd keeps it:"
+                " STATE_DIRECTORY=/var/lib/aventa-bridge aventa-bridge doctor …"
+            )
+            there = Finding("store", Verdict.WARN, detail, advice)
         return [there, *_judge_disk(facts)]
     return [_judge_owner(facts), *_judge_schema(facts), *_judge_disk(facts), _judge_daemon(facts)]
 
@@ -122,6 +138,14 @@ def _judge_owner(facts: StoreFacts) -> Finding:
             Verdict.FAIL,
             f"{facts.path}: belongs to user {facts.owner}, its folder to {facts.folder_owner}",
             f"chown it to whom the daemon runs as (`ls -l {facts.path}*`)",
+        )
+    if facts.strangers:
+        files = ", ".join(facts.strangers)
+        return Finding(
+            "store",
+            Verdict.FAIL,
+            f"{files}: belong to another user than {facts.path}, whom the daemon runs as",
+            f"stop it, then chown --reference={facts.path} {facts.path}[-.]*",
         )
     if facts.user not in {0, facts.owner}:
         return Finding(
@@ -153,7 +177,11 @@ def _judge_schema(facts: StoreFacts) -> list[Finding]:
 def _judge_disk(facts: StoreFacts) -> list[Finding]:
     if facts.sync_ms is None:
         advice = "without it no event is kept; look at the folder's owner, its mount and the disk"
-        return [Finding("store disk", Verdict.FAIL, facts.write_error, advice)]
+        # A full disk is the likeliest reason.
+        return [
+            Finding("store disk", Verdict.FAIL, facts.write_error, advice),
+            _judge_room(facts),
+        ]
     found = []
     took = f"a commit waits {facts.sync_ms:.1f} ms for the disk"
     if facts.sync_ms >= SYNC_MS_NOTE:
@@ -249,9 +277,14 @@ def _offset_s(date: float, at: float, seconds: float) -> float:
     return min(date + 1.0 - low, 0.0)
 
 
-def judge_token(routes: Sequence[str], claims: TokenClaims | None, now: float) -> Finding:
+def judge_token(
+    names: Sequence[str],
+    claims: TokenClaims | None,
+    now: float,
+    needed: Sequence[str] = (CREATE_CLAIM, CARD_CLAIM),
+) -> Finding:
     """Judge a token by what it says of itself. `now` is in Unix seconds."""
-    check = f"token of {', '.join(routes)}"
+    check = f"token of {', '.join(names)}"
     if claims is None:
         detail = "is no JSON Web Token, so its claims and expiry can't be read"
         return Finding(check, Verdict.NOTE, detail)
@@ -259,7 +292,7 @@ def judge_token(routes: Sequence[str], claims: TokenClaims | None, now: float) -
     left_s = math.inf if claims.expires_at is None else claims.expires_at - now
     if left_s <= 0:
         return Finding(check, Verdict.FAIL, f"expired {_days(-left_s)} ago", another)
-    missing = [one for one in (CREATE_CLAIM, CARD_CLAIM) if one not in claims.claims]
+    missing = [one for one in needed if one not in claims.claims]
     if claims.claims and missing:
         detail = f"lacks the claim {' and '.join(map(repr, missing))}"
         return Finding(check, Verdict.WARN, detail, f"{another}, with its claims")
@@ -276,6 +309,9 @@ def judge_answer(facts: AnswerFacts) -> Finding:
     if not facts.status:
         advice = "errands are kept and tried again until it answers"
         return Finding(check, Verdict.FAIL, facts.error, advice)
+    if 200 <= facts.status < 300 and facts.media_type and "json" not in facts.media_type:
+        detail = f"{facts.status} {took}, with {facts.media_type}: that is not Cention's API"
+        return Finding(check, Verdict.WARN, detail, "look at base_url, and for a proxy in between")
     if 200 <= facts.status < 300:
         return Finding(check, Verdict.OK, f"{facts.status} {took}")
     if facts.status == 403 and not facts.needs_lists:
@@ -291,8 +327,10 @@ def judge_answer(facts: AnswerFacts) -> Finding:
     return Finding(check, verdict, f"{facts.status} {took}", advice)
 
 
-def judge_last_event(newest: float | None, now: float) -> Finding:
+def judge_last_event(newest: float | None, now: float, *, has_store: bool) -> Finding:
     """Judge how long ago the phone system posted; both in Unix seconds."""
+    if not has_store:
+        return Finding("last event", Verdict.NOTE, "skipped: there is no store to look into")
     advice = "look at the address and token that the phone system posts with, and its log"
     if newest is None:
         return Finding("last event", Verdict.NOTE, "none has ever come", advice)
@@ -303,53 +341,9 @@ def judge_last_event(newest: float | None, now: float) -> Finding:
     return Finding("last event", Verdict.OK, detail)
 
 
-def judge_limits(facts: LimitFacts) -> list[Finding]:
-    """Judge what the daemon may use of the machine."""
-    # Those of a shell say little about a service.
-    tight = Verdict.WARN if facts.is_daemon else Verdict.NOTE
-    whose = "for the daemon" if facts.is_daemon else "for this command, as no daemon can be seen"
-    files = "any number" if facts.open_files is None else f"{facts.open_files:,}"
-    found = Finding("open files", Verdict.OK, f"{files}, {whose}")
-    if facts.open_files is not None and facts.open_files < FILES_WARN:
-        advice = "each connection takes one: LimitNOFILE=65536 in the unit"
-        found = Finding(found.check, tight, found.detail, advice)
-    if facts.memory_bytes is None:
-        return [found, Finding("memory", Verdict.OK, f"no limit, {whose}")]
-    used = facts.memory_used_bytes
-    detail = f"{mib(facts.memory_bytes)} at most, {whose}"
-    detail += f"; {mib(used)} used" if used is not None else ""
-    if facts.memory_bytes < MEMORY_BYTES_WARN:
-        advice = f"large batches and files may not fit: allow {mib(MEMORY_BYTES_WARN)}"
-        return [found, Finding("memory", tight, detail, advice)]
-    return [found, Finding("memory", Verdict.OK, detail)]
-
-
-def judge_unit(facts: UnitFacts) -> Finding:
-    """Judge the service's unit."""
-    if facts.skipped:
-        return Finding("systemd unit", Verdict.NOTE, f"skipped: {facts.skipped}")
-    said = facts.properties
-    loose = [
-        f"{name}={said.get(name) or 'no'}"
-        for name, wanted in _SANDBOX.items()
-        if said.get(name) != wanted
-    ]
-    if said.get("User") in {"", "root", None} and said.get("DynamicUser") != "yes":
-        loose.append("User=root")
-    state = f"{said.get('ActiveState', 'unknown')} ({said.get('SubState', 'unknown')})"
-    if said.get("ActiveState") == "failed":
-        advice = "journalctl -u aventa-bridge -n 20 says why"
-        return Finding("systemd unit", Verdict.FAIL, state, advice)
-    if loose:
-        detail = f"{state}; looser than the unit that comes with the bridge: {', '.join(loose)}"
-        advice = "compare with systemd/aventa-bridge.service"
-        return Finding("systemd unit", Verdict.WARN, detail, advice)
-    return Finding("systemd unit", Verdict.OK, f"{state}, in its sandbox")
-
-
-def broke(check: str, reason: str) -> Finding:
+def broke(check: str, reason: str, advice: str = "look by hand") -> Finding:
     """Return what stands for a check that couldn't be made."""
-    return Finding(check, Verdict.WARN, f"couldn't be looked at: {reason}", "look by hand")
+    return Finding(check, Verdict.WARN, f"couldn't be looked at: {reason}", advice)
 
 
 def worst(findings: Sequence[Finding]) -> Verdict:

@@ -84,8 +84,7 @@ def run(sources: Sources, *, is_dry: bool = False) -> int:
 
 def _load(sources: Sources, passed: Sequence[socket.socket]) -> Settings:
     settings = sources.load()
-    is_open = not settings.http.auth_tokens and not settings.http.signing_secrets
-    if is_open and any(map(systemd.is_reachable, passed)):
+    if settings.http.is_open and any(map(systemd.is_reachable, passed)):
         raise SettingsError([_OPEN_TO_ALL])
     return settings
 
@@ -105,6 +104,9 @@ def _run_loop(make: Callable[[], Bridge], store_url: str, log: logs.StreamLog, l
         reason = error.strerror or type(error).__name__
         log.error("the bridge can't start or go on", reason=reason)  # noqa: TRY400 - reason is enough
         return 1
+    except SettingsError as error:  # a file of TLS that has gone since it was looked at
+        logs.complain(*error.problems)
+        return 2
     except (StoreError, ExceptionGroup) as error:
         crash.tell(log, "the bridge can't go on", error)
         return 1

@@ -28,23 +28,32 @@ class Finding(Struct, frozen=True, gc=False):
 
 
 class SecretFile(Struct, frozen=True, gc=False):
-    """A file or folder that is nobody else's to read; `keys` are the secrets in it."""
+    """A file or folder that is nobody else's to read; `keys` are the secrets in it.
+
+    `is_sheltered`: its folder lets nobody else in, whatever its own mode is. `stranger` is the id
+    of its owner where that is neither root, nor this command's user, nor the daemon's.
+    """
 
     path: str
     mode: int
     is_config: bool = False
     keys: tuple[str, ...] = ()
+    stranger: int | None = None
+    is_sheltered: bool = False
 
 
 class StoreFacts(Struct, frozen=True, gc=False, kw_only=True):
     """What the store's place is like. `owner` and `folder_owner` are user ids.
 
     `sync_ms` is None where nothing could be written, for the reason in `write_error`.
-    `daemon_pid` is None where none runs, and 0 where that can't be told.
+    `daemon_pid` is None where none runs, and 0 where that can't be told. `strangers` are the files
+    beside it that belong to another user than it does.
     """
 
     path: str
     exists: bool
+    is_relative: bool = False
+    strangers: tuple[str, ...] = ()
     owner: int | None = None
     folder_owner: int | None = None
     user: int = 0
@@ -78,10 +87,12 @@ class AnswerFacts(Struct, frozen=True, gc=False, kw_only=True):
     """What Cention answered to a list being asked for, which changes nothing there.
 
     `date` is what it says the time is, in Unix seconds; `at` this machine's clock halfway there.
+    `media_type` is what it says that its body is.
     """
 
     upstream: str
     status: int = 0
+    media_type: str = ""
     error: str = ""
     seconds: float = 0.0
     date: float | None = None

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -22,11 +22,12 @@ from pydantic import BaseModel, SecretStr
 
 from bridge.app.measured import LimitFacts, SecretFile, StoreFacts, UnitFacts
 from bridge.settings import Settings
-from bridge.storage.engine import path_of
+from bridge.storage.engine import path_of, unfinished_mark
 
 UNIT: Final = "aventa-bridge"
 _PROPERTIES: Final = (
     *("LoadState", "ActiveState", "SubState", "User", "DynamicUser", "LimitCORE"),
+    "NeedDaemonReload",
     *("NoNewPrivileges", "ProtectSystem", "ProtectHome", "PrivateDevices"),
 )
 _SYSTEMCTL_S: Final = 5.0
@@ -41,18 +42,50 @@ def secret_files(
 ) -> list[SecretFile]:
     """Return what secrets are kept in, with who may read it."""
     found = []
+    known = {0, os.geteuid(), _owner_of_folder(settings.store.url)}
     given = environ.get("CREDENTIALS_DIRECTORY")
     folder = secrets_dir or (Path(given) if given else None)
     if folder is not None and folder.is_dir():
         # What systemd gives may have an access list, whose mask stands where the group's bits do.
         looked_at = 0o777 if secrets_dir is not None else 0o707
         files = [folder, *sorted(one for one in folder.iterdir() if one.is_file())]
-        found = [SecretFile(str(one), _mode(one) & looked_at) for one in files]
+        found = [
+            SecretFile(
+                str(one),
+                _mode(one) & looked_at,
+                stranger=_stranger(one, known),
+                is_sheltered=one != folder and not _mode(folder) & looked_at & 0o077,
+            )
+            for one in files
+        ]
     if config is not None:
         tree = tomllib.loads(config.read_text(encoding="utf-8"))
         keys = tuple(_secrets_in(settings, tree))
-        found.append(SecretFile(str(config), _mode(config), is_config=True, keys=keys))
+        found.append(
+            SecretFile(
+                str(config),
+                _mode(config),
+                is_config=True,
+                keys=keys,
+                stranger=_stranger(config, known),
+            )
+        )
     return found
+
+
+def _owner_of_folder(url: str) -> int:
+    """Return whom the store's folder belongs to: the daemon's user; root if it isn't there.
+
+    A folder that can't be looked at is as one that isn't there.
+    """
+    with contextlib.suppress(OSError):
+        return path_of(url).absolute().parent.stat().st_uid
+    return 0
+
+
+def _stranger(path: Path, known: Collection[int]) -> int | None:
+    owner = path.stat().st_uid
+    return None if owner in known else owner
 
 
 def _mode(path: Path) -> int:
@@ -84,6 +117,7 @@ def store(url: str) -> StoreFacts:
         "write_error": error,
         "free_bytes": free,
         "size_total": total,
+        "is_relative": not path_of(url).is_absolute(),
     }
     if not path.exists():
         return StoreFacts(path=str(path), exists=False, **disk)
@@ -99,6 +133,7 @@ def store(url: str) -> StoreFacts:
         size_bytes=about.st_size,
         schema=schema,
         schema_error=schema_error,
+        strangers=_strangers(path, about.st_uid),
         daemon_pid=daemon_pid(path),
         **disk,
     )
@@ -129,7 +164,20 @@ def _room(folder: Path) -> tuple[int, int]:
     return said.f_bavail * said.f_frsize, said.f_blocks * said.f_frsize
 
 
+def _strangers(path: Path, owner: int) -> tuple[str, ...]:
+    beside = sorted(path.parent.glob(f"{path.name}[-.]*"))
+    # One may go while it is looked at.
+    found = []
+    for one in beside:
+        with contextlib.suppress(OSError):
+            if one.stat().st_uid != owner:
+                found.append(one.name)
+    return tuple(found)
+
+
 def _schema(path: Path) -> tuple[str | None, str]:
+    if unfinished_mark(path).exists():
+        return None, f"{path}: a restore was cut short, so no daemon starts"
     try:
         with contextlib.closing(_opened(path)) as connection:
             row = connection.execute("SELECT version_num FROM alembic_version").fetchone()

@@ -1,8 +1,13 @@
 """One View, wired; loaded only where the settings name it."""
 
-from dataclasses import replace
-from typing import Final
+import dataclasses
+from collections.abc import Sequence
 
+from msgspec.structs import replace
+from prometheus_client import CollectorRegistry
+
+from bridge.app.way_back import Kept
+from bridge.domain.deliveries import Kind, TicketWish
 from bridge.domain.events import Agent, CallEvent
 from bridge.domain.presence import Roster, Unknown
 from bridge.domain.routes import oneview_route
@@ -10,17 +15,16 @@ from bridge.domain.units import DAY_US, SECOND_US
 from bridge.oneview.client import Credentials, OneViewClient, OneViewOptions
 from bridge.oneview.sender import OneViewSender
 from bridge.ops.clock import SystemEntropy
+from bridge.ops.delivery_metrics import ONEVIEW
 from bridge.ops.presence_metrics import PresenceMetrics
-from bridge.ports import Clock, Log, Writer
+from bridge.ports import Clock, Log, Transaction
 from bridge.services.channels import Upstream
-from bridge.services.folding import mark
+from bridge.services.folding import Happening, mark
 from bridge.services.presence import Presences
-from bridge.services.presence_folding import PresencePolicy
+from bridge.services.presence_folding import PresenceFolder, PresencePolicy
 from bridge.settings import Settings
 from bridge.settings.sections import secret_text
 from bridge.wire.exchange import Exchange
-
-UPSTREAM: Final = "oneview"
 
 
 def agent_mark(key: bytes, email: str) -> str:
@@ -50,7 +54,7 @@ def presence_policy(settings: Settings, key: bytes) -> PresencePolicy:
         wrap_up_us=round(oneview.wrap_up_seconds * SECOND_US),
         stale_after_us=settings.call_policy().stale_after_us,
         forget_after_us=settings.retention.journal_days * DAY_US,
-        per_minute=oneview.requests_per_minute,
+        per_minute=oneview.rate_per_minute,
         in_flight_max=settings.delivery.in_flight_max,
     )
 
@@ -68,32 +72,67 @@ def oneview_options(settings: Settings, key: bytes) -> OneViewOptions:
     )
 
 
+def ticket_route(roster: Roster, event: CallEvent, wish: TicketWish) -> tuple[str, str]:
+    """Return by which route a ticket of an event's agent goes; else why by none.
+
+    An event that names nobody is about who the call was with last.
+    """
+    if not wish.ticket_id:
+        return "", "no_ticket"
+    found = roster.find(event)
+    if found is Unknown.NO_AGENT and wish.desk is not None:
+        found = roster.desks.get(wish.desk, Unknown.UNKNOWN_DESK)
+    return ("", found.value) if isinstance(found, Unknown) else (oneview_route(found), "")
+
+
+class Follower:
+    """A `services.ingest.Watcher` beside the daemon, which does within a second what is due."""
+
+    def __init__(self, settings: Settings, key: bytes) -> None:
+        """Go by these settings; the key is the store's."""
+        self._policy = presence_policy(settings, key)
+
+    def note(self, tx: Transaction, happenings: Sequence[Happening], now_us: int) -> None:
+        """Note what a commit's events mean; ids are those that the daemon has learnt."""
+        presence = tx.presence()
+        known = presence.presences(self._policy.agents).values()
+        ids = {one.remote_id.lower(): one.agent for one in known if one.remote_id}
+        roster = replace(self._policy.roster, ids=ids)
+        folder = PresenceFolder(replace(self._policy, roster=roster))
+        folder.fold(presence, [one.event for one in happenings], now_us)
+
+    def noted(self) -> None:
+        """Leave the rest to the daemon."""
+
+    def route_of(self, event: CallEvent, wish: TicketWish) -> str:
+        """Return by which route a ticket of an event's agent goes; empty: nobody knows them."""
+        return ticket_route(self._policy.roster, event, wish)[0]
+
+
 class OneView:
     """All that One View takes: presence, and who sends what is about tickets."""
 
     def __init__(
         self,
         settings: Settings,
-        *,
-        writer: Writer,
-        digest_key: bytes,
+        store: Kept,
         exchange: Exchange,
         clock: Clock,
         log: Log,
-        metrics: PresenceMetrics,
+        registry: CollectorRegistry,
     ) -> None:
         """Make every part; nothing runs yet."""
-        self._key = digest_key
+        self._key = digest_key = store.digest_key
         self._base_url = settings.oneview.base_url or ""
-        self._metrics = metrics
+        self._metrics = PresenceMetrics(registry)
         self.client = OneViewClient(exchange, oneview_options(settings, digest_key))
         self.sender = OneViewSender(self.client)
         self.presences = Presences(
-            writer=writer,
+            writer=store.writer,
             desk=self.client,
             clock=clock,
             entropy=SystemEntropy(),
-            meter=metrics,
+            meter=self._metrics,
             log=log,
             policy=presence_policy(settings, digest_key),
         )
@@ -101,21 +140,19 @@ class OneView:
     def reconfigure(self, settings: Settings) -> None:
         """Take new settings; where One View is changes with a restart only."""
         options = oneview_options(settings, self._key)
-        self.client.options = replace(options, base_url=self._base_url)
+        self.client.options = dataclasses.replace(options, base_url=self._base_url)
         self.presences.reconfigure(presence_policy(settings, self._key))
 
     def upstream(self, settings: Settings) -> Upstream:
         """Return where requests about tickets go: each agent is a route of their own."""
         routes = frozenset(map(oneview_route, self.client.options.agents))
-        return Upstream(self._base_url, routes, settings.oneview.requests_per_minute, UPSTREAM)
+        kinds = frozenset(kind for kind in Kind if kind.is_of_ticket)
+        per_minute = settings.oneview.rate_per_minute
+        return Upstream(self._base_url, routes, per_minute, ONEVIEW, kinds)
 
-    def route_of(self, event: CallEvent, desk: Agent | None) -> str:
-        """Return by which route a ticket of an event's agent goes; empty: nobody knows them.
-
-        `desk` is where the call was last, for an event that names nobody.
-        """
-        roster = self.presences.roster
-        found = roster.find(event)
-        if found is Unknown.NO_AGENT and desk is not None:
-            found = roster.desks.get(desk, Unknown.UNKNOWN_DESK)
-        return "" if isinstance(found, Unknown) else oneview_route(found)
+    def route_of(self, event: CallEvent, wish: TicketWish) -> str:
+        """Return by which route a ticket of an event's agent goes; empty: nobody knows them."""
+        route, why = ticket_route(self.presences.roster, event, wish)
+        if why:
+            self._metrics.ticket_skipped(why)
+        return route

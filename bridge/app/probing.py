@@ -87,7 +87,7 @@ def ask(upstream: str, scope: str, token: str, *, needs_lists: bool) -> AnswerFa
 
 async def _ask(upstream: str, scope: str, token: str, *, needs_lists: bool) -> AnswerFacts:
     started_s, at = time.monotonic(), time.time()
-    status, date, error = 0, None, ""
+    status, media_type, date, error = 0, "", None, ""
     headers = {"Authorization": f"Bearer {token}", "Accept": MEDIA_TYPE, "Content-Type": MEDIA_TYPE}
     try:
         async with (
@@ -99,6 +99,7 @@ async def _ask(upstream: str, scope: str, token: str, *, needs_lists: bool) -> A
         ):
             # Of the list itself nothing is read: it may be long.
             status, date = response.status, response.headers.get("Date")
+            media_type = response.content_type if "Content-Type" in response.headers else ""
     except TimeoutError:
         error = f"no answer within {ANSWER_S:.0f} s"
     except (aiohttp.ClientError, OSError, ValueError) as raised:
@@ -108,6 +109,7 @@ async def _ask(upstream: str, scope: str, token: str, *, needs_lists: bool) -> A
     return AnswerFacts(
         upstream=upstream,
         status=status,
+        media_type=media_type,
         error=error,
         seconds=seconds,
         date=unix_time(date),

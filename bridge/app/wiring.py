@@ -13,7 +13,7 @@ from bridge.domain.events import EVENTS_SOURCE
 from bridge.domain.jwt import read_claims
 from bridge.domain.routes import DEFAULT_ROUTE, ONWARD_ROUTE, is_outlet
 from bridge.domain.units import DAY_US
-from bridge.inbound.auth import Doorkeeper
+from bridge.inbound.auth import Doorkeeper, DoorKeys
 from bridge.inbound.callbacks import Caller
 from bridge.inbound.server import Place
 from bridge.onward.sender import OnwardOptions
@@ -25,7 +25,7 @@ from bridge.services.reconcile import LookupPolicy
 from bridge.services.recording import DispatchPolicy
 from bridge.services.upkeep import Retention
 from bridge.settings import Address, Settings
-from bridge.settings.sections import DoorSettings, secret_text
+from bridge.settings.sections import DoorSettings, HookSettings, secret_text
 
 # Answers are sent on as fast as they come, but what was held back doesn't come all at once.
 ONWARD_PER_MINUTE: Final = 6000
@@ -142,23 +142,36 @@ def callback_reader(settings: Settings) -> Callable[[Any], Answer]:
 def caller(settings: Settings) -> Caller:
     """Return what the settings say of who may call back."""
     return Caller(
-        secret=secret_text(settings.callbacks.secret), networks=settings.callbacks.addresses
+        secret=secret_text(settings.callbacks.secret),
+        networks=settings.callbacks.addresses,
+        proxies=settings.http.trusted_proxies,
     )
 
 
 def doorkeepers(settings: Settings) -> dict[str, Doorkeeper]:
-    """Return who may post, by source: each hook has its own, or else that of [http]."""
-    own = _doorkeeper(settings.http)
-    return {EVENTS_SOURCE: own} | {
-        name: _doorkeeper(hook) if hook.auth_tokens or hook.signing_secrets else own
-        for name, hook in settings.hook_table().items()
-    }
+    """Return who may post, by source: `aventa` for `/v1/events`, else the hook's name.
+
+    A hook without credentials of its own has those of `[http]`, and so with allowed addresses.
+    """
+    of_hooks = settings.hook_table().items()
+    found = {name: Doorkeeper(door_keys(settings, hook)) for name, hook in of_hooks}
+    return {EVENTS_SOURCE: Doorkeeper(door_keys(settings))} | found
 
 
-def _doorkeeper(door: DoorSettings) -> Doorkeeper:
-    return Doorkeeper(
-        tokens=[token.get_secret_value() for token in door.auth_tokens],
-        secrets=[secret.get_secret_value() for secret in door.signing_secrets],
+def door_keys(settings: Settings, hook: HookSettings | None = None) -> DoorKeys:
+    """Return by what a hook knows who may post; without one, `/v1/events`."""
+    http = settings.http
+    own: DoorSettings = hook if hook is not None and hook.credentials else http
+    return DoorKeys(
+        tokens=[token.get_secret_value() for token in own.auth_tokens],
+        secrets=[secret.get_secret_value() for secret in own.signing_secrets],
+        verifying_keys=own.verifying_keys,
+        twilio_tokens=[token.get_secret_value() for token in own.twilio_auth_tokens],
+        telnyx_keys=own.telnyx_public_keys,
+        sipgate_keys=own.sipgate_public_keys,
+        public_url=(hook.public_url if hook is not None else None) or "",
+        allowed=(hook.allowed_addresses if hook is not None else ()) or http.allowed_addresses,
+        proxies=http.trusted_proxies,
     )
 
 

@@ -115,7 +115,8 @@ def restore(
     in doubt as far as the bridge can tell. With --hold they wait for a person instead:
     `dead-letters list` shows them, `dead-letters drop --arrived` counts one as delivered, and
     `dead-letters replay` sends it. Ends, contact cards and answers leave all the same; sent twice,
-    they do no more than once.
+    they do no more than once. What a rule does for a call that is settled later is not held: how
+    many there are is told at the end.
 
     Events that came after the backup are gone from the store. What had left by then is in Cention,
     what had not is lost, unless the phone system posts it again, as a new event.
@@ -152,13 +153,23 @@ def restore(
         typer.echo(f"Held for a person: {errands}; see `aventa-bridge dead-letters list`.")
     elif found.contents.waiting:
         typer.echo("What waits in it leaves at the next start, again if it had left since.")
+    if found.contents.unsettled:
+        calls = counted(found.contents.unsettled, "call")
+        typer.echo(
+            f"Yet to be settled in it: {calls}. Where a rule of yours acts on an abandoned call, it"
+            " acts once more, and --hold does not hold that."
+        )
 
 
 @contextlib.contextmanager
 def _in_one_line() -> Iterator[None]:
     # Nobody is to find half a backup: what is in the making is removed also where a timer's
-    # patience ends.
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    # patience ends, or the terminal goes.
+    before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGHUP)}
+    for one, handler in before.items():
+        # Under nohup it is to go on.
+        if handler is not signal.SIG_IGN:
+            signal.signal(one, lambda *_: sys.exit(1))
     try:
         yield
     except (BackupFailed, StoreUnavailable) as error:
@@ -166,7 +177,8 @@ def _in_one_line() -> Iterator[None]:
     except StoreError as error:
         fail(str(error), code=2)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 @contextlib.contextmanager
@@ -179,7 +191,8 @@ def _locked(url: str, store: Path) -> Iterator[None]:
     try:
         lock = DaemonLock(url)
     except StoreError as error:
-        fail(f"{error}; stop it first")
+        advice = "systemctl stop aventa-bridge.socket aventa-bridge.service"
+        fail(f"{error}; stop it first ({advice})")
     try:
         restoring.own_as_folder(Path(f"{store}.lock"), store.parent)
         yield
@@ -251,6 +264,7 @@ def _as_json(found: Unpacked, store: Path, aside: Path | None, held: int) -> dic
         "newest_event_at": rfc3339(contents.newest_us),
         "waiting": dict(sorted(contents.waiting.items())),
         "stopped": contents.stopped,
+        "unsettled_calls": contents.unsettled,
         "held": held,
         "files": len(found.files),
     }

@@ -10,11 +10,11 @@ from typing import Annotated, Any
 import orjson
 import typer
 
+from bridge.app.doors import guards
 from bridge.cli import rehearse
 from bridge.cli.routes import serves
 from bridge.domain.jwt import TokenClaims, read_claims
 from bridge.domain.routes import DEFAULT_ROUTE, Route, is_outlet
-from bridge.inbound.hooks import HOOKS_PREFIX
 from bridge.settings import Settings, SettingsError, load_settings
 from bridge.settings.rule_checks import unreachable
 
@@ -74,7 +74,7 @@ def check(
                 "problems": [],
                 **played,
                 "routes": [_as_json(route, tokens.get(route.name)) for route in routes],
-                "hooks": _hooks(settings),
+                "sources": [one.document for one in guards(settings)],
                 "recommendations": _advice(settings, routes),
                 "notices": settings.notices(),
             }
@@ -109,26 +109,14 @@ def _advice(settings: Settings, routes: Sequence[Route]) -> list[str]:
             "callbacks.secret: answers are sent on, and who calls back is told by the address"
             " alone; set it to the Secret Key of Cention's callback settings"
         )
+    if settings.http.tls_client_ca and (
+        settings.callbacks.forward_url or settings.callbacks.secret
+    ):
+        lines.append(
+            "http.tls_client_ca: callbacks come in at the same address, and Cention shows no"
+            " certificate that is known of; leave it out, or let a proxy take callbacks"
+        )
     return lines
-
-
-def _hooks(settings: Settings) -> list[dict[str, str]]:
-    """Return the hooks that the settings or the site's own mappings name.
-
-    Those of shipped mappings are there all the same.
-    """
-    named = {hook.name for hook in settings.hooks}
-    return [
-        {
-            "path": HOOKS_PREFIX + name,
-            "mapping": hook.mapping or name,
-            "authentication": "authenticated by itself"
-            if hook.auth_tokens or hook.signing_secrets
-            else "authenticated as [http] says",
-        }
-        for name, hook in settings.hook_table().items()
-        if name in named or not settings.mappings.is_shipped(name)
-    ]
 
 
 def _as_json(route: Route, claims: TokenClaims | None) -> dict[str, Any]:
@@ -175,8 +163,8 @@ def _print_table(
         # As Text, because what a site writes may look like rich's markup.
         table.add_row(*(Text(cell) for cell in cells))
     console.print(table)
-    for hook in _hooks(settings):
-        typer.echo(f"{hook['path']}: by mapping {hook['mapping']}, {hook['authentication']}")
+    for one in guards(settings):
+        typer.echo(f"source {one.source}: {one.words}")
     for line in (*_advice(settings, routes), *settings.notices()):
         typer.echo(line)
     typer.echo("The settings are right.")

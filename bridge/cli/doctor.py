@@ -38,7 +38,8 @@ def doctor(
     Settings and who may read secrets; the store, its disk and the daemon; limits and the unit; the
     way to Cention by steps (DNS, TCP, TLS, tokens, an answer, the clock) and to whom answers are
     sent on. Beside a running daemon or without one, as root or as its user. It changes nothing here
-    or there: Cention is asked for its list of changed errands, once a token.
+    or there: Cention is asked for its list of changed errands, once a token, beside the daemon's
+    own pace of requests.
 
     Each line has a verdict: ok; note, which asks for nothing; warn; fail. Nothing of it is secret.
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from msgspec.structs import replace
 from sqlalchemy import Engine
 
 from bridge.app import wiring
@@ -58,13 +59,22 @@ async def readmit(
     """
     clock = SystemClock()
     writer = SharedCommit(engine)
+    follower = None
+    policy = wiring.ingest_policy(settings)
+    if settings.oneview.is_on:
+        # Here, since few sites have a One View.
+        from bridge.app.oneview import Follower  # noqa: PLC0415 - see above
+
+        follower = Follower(settings, digest_key(engine))
+        policy = replace(policy, ticket_route=follower.route_of)
     ingest = Ingest(
         writer=writer,
         clock=clock,
         meter=BridgeMetrics(),
-        policy=wiring.ingest_policy(settings),
+        policy=policy,
         digest_key=digest_key(engine),
         on_work=_leave_to_the_daemon,
+        watcher=follower,
     )
     answers = AnswerIntake(writer=writer, clock=clock, digest_key=digest_key(engine))
     reader = open_reader(settings.store.url)

@@ -20,7 +20,7 @@ from bridge.cli.common import (
     reading,
 )
 from bridge.domain.deliveries import Kind
-from bridge.domain.routes import DEFAULT_ROUTE, ONWARD_ROUTE, Route, is_outlet
+from bridge.domain.routes import DEFAULT_ROUTE, ONWARD_ROUTE, Route, is_oneview, is_outlet
 from bridge.settings import Settings
 from bridge.storage import gates, queries, repairs
 
@@ -61,10 +61,15 @@ def list_(
     print_table(
         ("route", "serves", "workspace", "paused"),
         [
-            (name, *places.get(name, (_GONE, "")), "; ".join(map(_why, shut)))
+            (name, *places.get(name, _place(name)), "; ".join(map(_why, shut)))
             for name, shut in by_route.items()
         ],
     )
+
+
+def _place(name: str) -> tuple[str, str]:
+    """Say what a route is for that is none of Cention's; `agents list` tells whose it is."""
+    return ("tickets of an agent of One View" if is_oneview(name) else _GONE), ""
 
 
 def _names(settings: Settings) -> list[str]:
@@ -100,6 +105,8 @@ def _why(pause: dict[str, Any]) -> str:
     """Say what is shut, why and since when; a number is what was answered."""
     reason = pause["reason"]
     who = "the receiver" if pause["route"] == ONWARD_ROUTE else "Cention"
+    if is_oneview(pause["route"]):
+        who = "One View"
     why = reason if reason == repairs.BY_HAND else f"{who} answers {reason}"
     return f"{_kind(pause) or 'all'}: {why}, since {clock_time(pause['since_us'])}"
 

@@ -7,6 +7,7 @@ import typer
 
 from bridge import __version__
 from bridge.cli import (
+    agents,
     contacts,
     dead_letters,
     mapping,
@@ -77,5 +78,6 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(contacts.app, name="contacts")
 app.add_typer(routes.app, name="routes")
 app.add_typer(reports.app, name="reports")
+app.add_typer(agents.app, name="agents")
 app.add_typer(mapping.app, name="mapping")
 app.add_typer(provision.app, name="provision")

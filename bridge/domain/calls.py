@@ -18,7 +18,15 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bridge.domain.contacts import Claim
-from bridge.domain.deliveries import Draft, EndErrand, Kind, NewErrand, Notice, Unsent
+from bridge.domain.deliveries import (
+    Draft,
+    EndErrand,
+    Kind,
+    NewErrand,
+    Notice,
+    TicketWish,
+    Unsent,
+)
 from bridge.domain.events import Agent, CallEvent, EventType
 from bridge.domain.spans import Creation, Mark, Noted, Span, later, merged, with_event
 from bridge.domain.units import HOUR_US, SECOND_US
@@ -60,6 +68,7 @@ class Asked(Struct, frozen=True, gc=False):
 
     `rule` names the one that was taken. The default agent is the route's. `claim` is what is said
     of the caller; `notice` a message to them, and `unsent` why there is none though a rule has one.
+    `ticket` is what is to be done about a chat.
     """
 
     rule: str = ""
@@ -69,13 +78,15 @@ class Asked(Struct, frozen=True, gc=False):
     claim: Claim | None = None
     notice: Notice | None = None
     unsent: Unsent | None = None
+    ticket: TicketWish | None = None
 
 
 class Folded(Struct, frozen=True, gc=False):
     """A thread after an event, what is to leave because of it, and when to look at it again.
 
     `notice` is a message to the caller, and `called_off` are the keys of those that are not true
-    any more. `ends_skipped` counts ends that Cention could not understand (no agent).
+    any more. `ticket` is what is to be done about which chat. `ends_skipped` counts ends that
+    Cention could not understand (no agent).
     """
 
     thread: Thread
@@ -85,6 +96,7 @@ class Folded(Struct, frozen=True, gc=False):
     called_off: tuple[str, ...] = ()
     timer_us: int | None = None
     ends_skipped: int = 0
+    ticket: TicketWish | None = None
 
 
 def fold(
@@ -110,6 +122,9 @@ def fold(
     if notice is not None and notice.rule in _noted_in_call(span, far):
         notice = None
     span, called_off = _with_notice(span, notice)
+    ticket = asked.ticket
+    if ticket is not None:
+        span, ticket = _with_ticket(span, event, ticket, thread.arrivals)
     drafts: list[Draft] = []
     skipped = 0
     settled: list[Span] = []
@@ -129,7 +144,20 @@ def fold(
         called_off=called_off,
         timer_us=_timer(folded, received_us, policy),
         ends_skipped=skipped,
+        ticket=ticket,
     )
+
+
+def _with_ticket(
+    span: Span, event: CallEvent, wish: TicketWish, order: int
+) -> tuple[Span, TicketWish]:
+    """Note the ticket that a call is about; one that is not named again is the one before."""
+    if wish.ticket_id:
+        mark = Mark(event.occurred_us, order, None, wish.ticket_id)
+        span = replace(span, ticket=later(span.ticket, mark))
+    named = wish.ticket_id or (span.ticket.text if span.ticket else "")
+    desk = span.agent.agent if span.agent else None
+    return span, replace(wish, ticket_id=named, desk=desk)
 
 
 def _is_near(span: Span, at_us: int, policy: CallPolicy) -> bool:

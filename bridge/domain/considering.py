@@ -1,16 +1,21 @@
 """What the rules want of an event, given the call as it is known; and of a call without one."""
 
 import hashlib
+from typing import Final
 
 from bridge.domain.calls import Asked, CallKey
-from bridge.domain.deliveries import Notice
+from bridge.domain.deliveries import Notice, TicketWish
 from bridge.domain.errands import Guide, claim, errand
 from bridge.domain.events import WITHHELD, CallEvent, EventType
 from bridge.domain.facts import Facts
 from bridge.domain.routes import RouteTable
-from bridge.domain.rules import Action
+from bridge.domain.rules import Action, Rule
 from bridge.domain.spans import Span
 from bridge.domain.watemplates import notice
+
+# Where a phone system names the chat that a call is about: in an event's `extraData`.
+TICKET_KEY: Final = "ticketId"
+TICKET_CHARS_MAX: Final = 128
 
 
 def consider(event: CallEvent, span: Span, guide: Guide, received_us: int) -> Asked:
@@ -32,7 +37,18 @@ def consider(event: CallEvent, span: Span, guide: Guide, received_us: int) -> As
             claim(facts, route, guide.shared_numbers) if Action.UPSERT_CONTACT in rule.do else None
         ),
         notice=sent if isinstance(sent, Notice) else None,
+        ticket=_ticket(event, rule) if guide.has_tickets and rule.is_of_ticket else None,
         unsent=None if isinstance(sent, Notice) else sent,
+    )
+
+
+def _ticket(event: CallEvent, rule: Rule) -> TicketWish:
+    """Return what a rule wants of the ticket that an event names, or its call has named before."""
+    said = event.extra.get(TICKET_KEY)
+    return TicketWish(
+        picks=Action.PICK_TICKET in rule.do,
+        closes=Action.CLOSE_ROOM in rule.do,
+        ticket_id=said if isinstance(said, str) and len(said) <= TICKET_CHARS_MAX else "",
     )
 
 

@@ -37,7 +37,7 @@ class Kind(StrEnum):
     @property
     def is_of_ticket(self) -> bool:
         """Whether it is about a chat at One View."""
-        return self in {Kind.PICK_TICKET, Kind.CLOSE_ROOM}
+        return self is Kind.PICK_TICKET or self is Kind.CLOSE_ROOM
 
     @property
     def makes_errand(self) -> bool:
@@ -152,6 +152,18 @@ class TicketWork(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True
     """A ticket at One View, whose picked time is to be set or whose room is to be closed."""
 
     ticket_id: str
+
+
+class TicketWish(Struct, frozen=True, gc=False, kw_only=True):
+    """What a rule wants of the ticket that a call is about: all that is said is to be done.
+
+    `desk` is where the call was last. An empty `ticket_id` is the one that the call named before.
+    """
+
+    picks: bool
+    closes: bool
+    ticket_id: str = ""
+    desk: Agent | None = None
 
 
 # What a delivery holds; a contact card is worked out when it is sent, and so holds nothing.

@@ -22,7 +22,8 @@ class Guide(Struct, frozen=True, kw_only=True):
     """What the site has decided: rules, routes, each route's time zone, shared numbers.
 
     `zones` is by route name; a route without one tells time in UTC. `shared_numbers` have the plus.
-    What an answer may still call off waits for `settle_us`.
+    What an answer may still call off waits for `settle_us`. `has_tickets`: a rule does something
+    about tickets.
     """
 
     rules: RuleBook
@@ -30,6 +31,7 @@ class Guide(Struct, frozen=True, kw_only=True):
     zones: Mapping[str, tzinfo] = field(default_factory=dict)
     shared_numbers: frozenset[str] = frozenset()
     settle_us: int = 10 * SECOND_US
+    has_tickets: bool = False
 
     def zone(self, route: str) -> tzinfo:
         """Return the time zone that a route's people live in."""

@@ -29,16 +29,21 @@ class TokenClaims(Struct, frozen=True):
 
 def read_claims(token: str) -> TokenClaims | None:
     """Return what a token claims; None where it is no JSON Web Token. Never raises."""
-    parts = token.split(".")
-    if len(parts) != 3 or len(token) > _LENGTH_MAX:
-        return None
-    payload = _payload(parts[1])
+    payload = read_payload(token)
     if payload is None:
         return None
     claims: list[str] = []
     for name in _CLAIM_LISTS:
         claims.extend(_listed(payload.get(name), separator=" " if name == "scope" else ","))
     return TokenClaims(tuple(dict.fromkeys(claims)), _expiry(payload.get("exp")))
+
+
+def read_payload(token: str) -> dict[str, Any] | None:
+    """Return all that a token says; None where it is no JSON Web Token. Never raises."""
+    parts = token.split(".")
+    if len(parts) != 3 or len(token) > _LENGTH_MAX:
+        return None
+    return _payload(parts[1])
 
 
 def _payload(text: str) -> dict[str, Any] | None:

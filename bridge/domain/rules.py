@@ -32,8 +32,13 @@ class Action(StrEnum):
     END_ERRAND = "end_errand"
     SEND_WATEMPLATE = "send_watemplate"
     ANSWER = "answer"
+    PICK_TICKET = "pick_ticket"
+    CLOSE_ROOM = "close_room"
     IGNORE = "ignore"
 
+
+# About a chat at One View.
+TICKET_ACTIONS: Final = frozenset({Action.PICK_TICKET, Action.CLOSE_ROOM})
 
 DEFAULT_SUBJECT: Final = "{{ what }}: {{ caller }}{% if queue %} · {{ queue }}{% endif %}"
 DEFAULT_BODY: Final = """\
@@ -102,6 +107,11 @@ class Rule(Struct, frozen=True, kw_only=True):
     def closes_errand(self) -> bool:
         """Whether that errand is answered from the start."""
         return Action.ANSWER in self.do
+
+    @property
+    def is_of_ticket(self) -> bool:
+        """Whether it does anything about a chat at One View."""
+        return not self.do.isdisjoint(TICKET_ACTIONS)
 
     def templates(self) -> Iterator[tuple[tuple[str | int, ...], str, bool]]:
         """Yield the place of each text in the settings, the text, and whether it is HTML."""

@@ -108,6 +108,7 @@ class Span(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     notices: tuple[Noted, ...] = ()
     is_counted: bool = False
     is_stale: bool = False
+    ticket: Mark | None = None
 
     @property
     def is_active(self) -> bool:
@@ -164,6 +165,7 @@ def merged(spans: list[Span], at_us: int) -> Span:
             notices=first.notices + other.notices,
             is_counted=first.is_counted or other.is_counted,
             is_stale=first.is_stale and other.is_stale,
+            ticket=later(first.ticket, other.ticket),
         )
     return first
 

@@ -1,72 +1,117 @@
-"""Who may post: bearer tokens, or signatures of Standard Webhooks; several at once, to rotate."""
+"""Who may post: whoever shows one of the credentials, from where it is allowed."""
 
-import base64
-import hashlib
-import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Final
 
-TOLERANCE_S: Final = 300
-_SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - the scheme's own prefix, no secret
+from bridge.inbound.peers import Origins, is_within, networks
+from bridge.inbound.signatures import (
+    BearerTokens,
+    Knock,
+    Scheme,
+    SipgateSignature,
+    StandardWebhooks,
+    TelnyxSignature,
+    TwilioSignature,
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Doorkeeper:
-    """Lets in whoever has one of the tokens or signs with one of the secrets.
+class Reason(StrEnum):
+    """Why somebody was not let in. Operators see it; whoever was refused does not."""
 
-    With neither configured everybody is let in: the settings allow that on loopback only.
+    ADDRESS = "address"
+    MISSING = "missing"
+    STALE = "stale"
+    WRONG = "wrong"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoorKeys:
+    """Who may post to an address: any one credential is enough; the addresses are a condition.
+
+    `public_url` is the address as the caller sees it, which Twilio signs.
     """
 
     tokens: Sequence[str] = field(default=(), repr=False)
     secrets: Sequence[str] = field(default=(), repr=False)
+    verifying_keys: Sequence[str] = ()
+    twilio_tokens: Sequence[str] = field(default=(), repr=False)
+    telnyx_keys: Sequence[str] = ()
+    sipgate_keys: Sequence[str] = ()
+    public_url: str = ""
+    allowed: Sequence[str] = ()
+    proxies: Sequence[str] = ()
 
-    def admits(self, headers: Mapping[str, str], body: bytes, now_s: float) -> bool:
-        """Say whether a request may come in. Every comparison takes constant time."""
-        if not self.tokens and not self.secrets:
+
+NO_KEYS: Final = DoorKeys()
+
+
+class Doorkeeper:
+    """Lets in whoever shows one of the credentials, and comes from an address that is allowed.
+
+    Without credentials everybody is let in whose address is; the settings see that this is
+    nobody beyond this machine whom the site doesn't mean.
+    """
+
+    def __init__(self, keys: DoorKeys = NO_KEYS) -> None:
+        """Keep the door by these keys.
+
+        Raises:
+            ValueError: one of them can't be read; the settings have found it before.
+        """
+        self._schemes = tuple(_schemes(keys))
+        self._allowed = networks(keys.allowed)
+        self.origins = Origins(keys.proxies)
+
+    @property
+    def schemes(self) -> tuple[str, ...]:
+        """The names of the ways to show who one is."""
+        return tuple(type(one).__name__ for one in self._schemes)
+
+    def may_admit(self, knock: Knock) -> bool:
+        """Say, before the body is read, whether a request could be let in at all."""
+        if self._allowed and not self._is_allowed(knock):
+            return False
+        offered = [one.is_offered(knock) for one in self._schemes]
+        return not offered or any(offered)
+
+    def admits(self, knock: Knock, body: bytes, now_s: float) -> bool:
+        """Say whether a request may come in; `now_s` is in Unix seconds.
+
+        Every scheme is tried, whatever the first says.
+        """
+        if self._allowed and not self._is_allowed(knock):
+            return False
+        if not self._schemes:
             return True
-        return self._has_token(headers) or self._is_signed(headers, body, now_s)
+        proofs = [one.proves(knock, body, now_s) for one in self._schemes]
+        return any(proofs)
 
-    def may_admit(self, headers: Mapping[str, str]) -> bool:
-        """Say, before the body is read, whether it could be let in at all."""
-        return not self.tokens or bool(self.secrets) or self._has_token(headers)
+    def reason(self, knock: Knock, now_s: float) -> Reason:
+        """Return why a request that was refused was refused."""
+        if self._allowed and not self._is_allowed(knock):
+            return Reason.ADDRESS
+        offered = [one for one in self._schemes if one.is_offered(knock)]
+        if not offered:
+            is_given = "Authorization" in knock.headers
+            return Reason.WRONG if is_given else Reason.MISSING
+        is_stale = all(one.is_stale(knock, now_s) for one in offered)
+        return Reason.STALE if is_stale else Reason.WRONG
 
-    def _has_token(self, headers: Mapping[str, str]) -> bool:
-        scheme, _, given = headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not given:
-            return False
-        offered = hashlib.sha256(given.strip().encode("utf-8", "surrogateescape")).digest()
-        matches = [
-            hmac.compare_digest(offered, hashlib.sha256(token.encode()).digest())
-            for token in self.tokens
-        ]
-        return any(matches)
-
-    def _is_signed(self, headers: Mapping[str, str], body: bytes, now_s: float) -> bool:
-        """Check a signature of Standard Webhooks (its specification, "Verifying signatures")."""
-        message_id = headers.get("webhook-id", "")
-        timestamp = headers.get("webhook-timestamp", "")
-        signatures = headers.get("webhook-signature", "")
-        if not (self.secrets and message_id and signatures):
-            return False
-        if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
-            return False
-        if abs(now_s - int(timestamp)) > TOLERANCE_S:
-            return False
-        content = f"{message_id}.{timestamp}.".encode("utf-8", "surrogateescape") + body
-        offered = [
-            value.encode("utf-8", "surrogateescape")
-            for version, _, value in (one.partition(",") for one in signatures.split(" "))
-            if version == "v1"
-        ]
-        matches = [
-            hmac.compare_digest(_sign(secret, content), value)
-            for secret in self.secrets
-            for value in offered
-        ]
-        return any(matches)
+    def _is_allowed(self, knock: Knock) -> bool:
+        address = self.origins.address_of(knock)
+        return address is not None and is_within(address, self._allowed)
 
 
-def _sign(secret: str, content: bytes) -> bytes:
-    key = base64.b64decode(secret.removeprefix(_SECRET_PREFIX))
-    return base64.b64encode(hmac.new(key, content, hashlib.sha256).digest())
+def _schemes(keys: DoorKeys) -> Iterator[Scheme]:
+    if keys.tokens:
+        yield BearerTokens(keys.tokens)
+    if keys.secrets or keys.verifying_keys:
+        yield StandardWebhooks(keys.secrets, keys.verifying_keys)
+    if keys.twilio_tokens:
+        yield TwilioSignature(keys.twilio_tokens, keys.public_url)
+    if keys.telnyx_keys:
+        yield TelnyxSignature(keys.telnyx_keys)
+    if keys.sipgate_keys:
+        yield SipgateSignature(keys.sipgate_keys)

@@ -20,8 +20,10 @@ from aiohttp import web
 from bridge.domain.answers import Answer
 from bridge.domain.errors import InvalidEvent, Issue, StoreUnavailable
 from bridge.inbound.bodies import Bodies, keep_refusals, peer_of, read_body, refusal
+from bridge.inbound.peers import Origins
 from bridge.inbound.problems import problem
 from bridge.inbound.shapes import SINGLE_BYTES_MAX
+from bridge.inbound.signatures import Knock
 from bridge.inbound.strict_json import StrictJsonError, loads
 from bridge.ports import Clock, Log, Writer
 from bridge.services.ingest import Taken
@@ -54,6 +56,7 @@ class Caller:
 
     secret: str = field(default="", repr=False)
     networks: Sequence[str] = ()
+    proxies: Sequence[str] = ()
 
     def knows(self, document: Any) -> bool:
         """Say whether a document has the secret. The comparison takes constant time."""
@@ -85,6 +88,11 @@ class Caller:
             return []
         spellings = (json.dumps(self.secret, ensure_ascii=is_ascii) for is_ascii in (True, False))
         return [one[1:-1].encode("utf-8", "surrogatepass") for one in spellings]
+
+    def is_near_by(self, knock: Knock) -> bool:
+        """Say whether a request comes from an address that needs no secret, proxies looked past."""
+        address = Origins(self.proxies).address_of(knock)
+        return address is not None and self.is_near(str(address))
 
     def is_near(self, address: str | None) -> bool:
         """Say whether an address needs no secret; there is none on a socket of this machine."""
@@ -154,7 +162,7 @@ class CallbacksEndpoint:
     async def post(self, request: web.BaseRequest) -> web.Response:
         """Answer a request."""
         try:
-            if not self.caller.secret and not self.caller.is_near(request.remote):
+            if not self.caller.secret and not self.caller.is_near_by(request):
                 return self._unauthorised(_TOO_FAR, request)
             if (request.content_length or 0) > CALLBACK_BYTES_MAX:
                 return problem(413, _TOO_LARGE)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import orjson
@@ -23,11 +24,12 @@ from bridge.inbound.shapes import (
     Shape,
     read,
 )
+from bridge.inbound.strangers import Strangers
 from bridge.inbound.strict_json import StrictJsonError
 from bridge.ports import NO_SPAN, NO_TRACER, Clock, Exemplar, Log, Refusal, Span, Tracer, Writer
 from bridge.services.ingest import Arrival, Ingest, Receipt, Taken
 
-_UNAUTHORISED: Final = "A valid bearer token or webhook signature is needed."
+EVENTS_PATH: Final = "/v1/events"
 _NOT_REFUSED: Final = frozenset({200, 202, 503})
 CONFLICT: Final = "an event with this id and other content is kept already"
 
@@ -55,45 +57,50 @@ class Verdict(Struct, frozen=True, gc=False):
     quarantine_id: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoorPorts:
+    """What every address stands on that events come in by; all bodies are read out of one room."""
+
+    ingest: Ingest
+    writer: Writer
+    clock: Clock
+    meter: DoorMeter
+    log: Log
+    strangers: Strangers
+    tracer: Tracer = NO_TRACER
+    is_dry: bool = False
+    bodies: Bodies = field(default_factory=Bodies)
+
+
 class EventsEndpoint:
     """Takes events in over HTTP. `doorkeeper` can be replaced while running."""
 
-    def __init__(  # noqa: PLR0913 - the ports it stands on, each by name
-        self,
-        *,
-        ingest: Ingest,
-        writer: Writer,
-        clock: Clock,
-        meter: DoorMeter,
-        log: Log,
-        doorkeeper: Doorkeeper,
-        tracer: Tracer = NO_TRACER,
-        is_dry: bool = False,
-        source: str = EVENTS_SOURCE,
-        bodies: Bodies | None = None,
+    def __init__(
+        self, ports: DoorPorts, *, doorkeeper: Doorkeeper, source: str = EVENTS_SOURCE
     ) -> None:
-        """Stand on these ports; `bodies` may be shared with other addresses."""
-        self._ingest = ingest
-        self._writer = writer
-        self._clock = clock
-        self._meter = meter
-        self._log = log
-        self._tracer = tracer
-        self._lines = EventLines(log, clock, is_dry=is_dry)
+        """Stand on these ports; what it takes in is of this source."""
+        self._ingest = ports.ingest
+        self._writer = ports.writer
+        self._clock = ports.clock
+        self._meter = ports.meter
+        self._log = ports.log
+        self._tracer = ports.tracer
+        self._strangers = ports.strangers
+        self._bodies = ports.bodies
+        self._lines = EventLines(ports.log, ports.clock, is_dry=ports.is_dry)
         self.doorkeeper = doorkeeper
         self.source = source
-        self.bodies = bodies or Bodies()
 
     async def post(self, request: web.BaseRequest) -> web.Response:
         """Answer a request."""
         started_s = self._clock.monotonic()
-        if not self.doorkeeper.may_admit(request.headers):
+        if not self.doorkeeper.may_admit(request):
             # A stranger's request is nobody's trace: there may be any number of them.
             self._meter.ingested(self._clock.monotonic() - started_s)
-            return problem(401, _UNAUTHORISED)
+            return self._strangers.refuse(self.source, self.doorkeeper, request)
         with self._tracer.request(request.headers) as span:
             try:
-                with self.bodies.holding(request):
+                with self._bodies.holding(request):
                     response = await self._read_and_answer(request, span)
             except StoreUnavailable:
                 response = problem(503, "The event can't be kept now; send it again later.")
@@ -107,8 +114,14 @@ class EventsEndpoint:
         raw = await read_body(request)
         if isinstance(raw, web.Response):
             return raw
-        if not self.doorkeeper.admits(request.headers, raw, self._clock.now_us() / 1e6):
-            return problem(401, _UNAUTHORISED)
+        keeper, now_s = self.doorkeeper, self._clock.now_us() / 1e6
+        if len(raw) > SINGLE_BYTES_MAX:
+            # As below: a digest of megabytes for each secret.
+            is_admitted = await asyncio.to_thread(keeper.admits, request, raw, now_s)
+        else:
+            is_admitted = keeper.admits(request, raw, now_s)
+        if not is_admitted:
+            return self._strangers.refuse(self.source, keeper, request)
         return await self._answer_raw(raw, request, span)
 
     async def _answer_raw(self, raw: bytes, request: web.BaseRequest, span: Span) -> web.Response:

@@ -15,9 +15,10 @@ from aiohttp import web
 from bridge.domain.errors import InvalidEvent, Issue
 from bridge.domain.mappings import Made, Mapped, MappingOf, apply, reply
 from bridge.domain.units import SECOND_US
+from bridge.inbound.auth import Doorkeeper
 from bridge.inbound.bodies import keep_refusals, peer_of
 from bridge.inbound.event_spans import begun, kept, refused
-from bridge.inbound.events import CONFLICT, EventsEndpoint, Verdict, as_json, result_of
+from bridge.inbound.events import CONFLICT, DoorPorts, EventsEndpoint, Verdict, as_json, result_of
 from bridge.inbound.forms import JSON, MULTIPART, URLENCODED, kind_of, read_any
 from bridge.inbound.problems import problem
 from bridge.inbound.server import Respond
@@ -72,10 +73,16 @@ class HookEndpoint(EventsEndpoint):
     """
 
     def __init__(
-        self, *, find: Callable[[], MappingOf], public_url: str | None = None, **ports: Any
+        self,
+        ports: DoorPorts,
+        *,
+        doorkeeper: Doorkeeper,
+        source: str,
+        find: Callable[[], MappingOf],
+        public_url: str | None = None,
     ) -> None:
-        """Stand on the ports of `EventsEndpoint`."""
-        super().__init__(**ports)
+        """Stand on these ports; `source` is the hook's name."""
+        super().__init__(ports, doorkeeper=doorkeeper, source=source)
         self._find = find
         self._public_url = public_url
         self._mapping: MappingOf | None = None

@@ -50,7 +50,8 @@ def problem(
     if status == 503:
         given.setdefault("Retry-After", str(RETRY_AFTER_S))
     if status == 401:
-        given.setdefault("WWW-Authenticate", "Bearer")
+        # With a parameter, as RFC 6750 (section 3) wants it, and without a word on the cause.
+        given.setdefault("WWW-Authenticate", 'Bearer realm="aventa-bridge"')
     return web.Response(
         status=status, body=orjson.dumps(document), content_type=MEDIA_TYPE, headers=given
     )

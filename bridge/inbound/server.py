@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 import stat
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from aiohttp import web
 
 from bridge.inbound.problems import problem
 from bridge.inbound.shapes import BODY_BYTES_MAX
+from bridge.inbound.sites import TlsSite, bind_tcp
 from bridge.ports import Log
 
 KEEPALIVE_S: Final = 75.0
@@ -193,13 +195,22 @@ class Listener:
         self._sites: list[web.BaseSite] = []
         self._path = ""
 
-    async def open(self, place: Place, passed: Sequence[socket.socket] = ()) -> list[str]:
+    async def open(
+        self,
+        place: Place,
+        passed: Sequence[socket.socket] = (),
+        tls: ssl.SSLContext | None = None,
+    ) -> list[str]:
         """Listen on the sockets passed by systemd, else at the place; return the addresses.
+
+        With `tls`, nothing else than TLS is spoken, on sockets passed as well.
 
         Raises:
             OSError: the place can't be listened on.
         """
         await self._runner.setup()
+        if tls is not None:
+            return await self._open_tls(passed or await self._bound(place), tls)
         for one in passed:
             self._sites.append(web.SockSite(self._runner, one, backlog=BACKLOG))
         if not passed and place.path:
@@ -211,6 +222,42 @@ class Listener:
         for site in self._sites:
             await site.start()
         return [_address(one) for one in self._runner.addresses]
+
+    async def _bound(self, place: Place) -> list[socket.socket]:
+        if not place.path:
+            return await bind_tcp(place.host, place.port)
+        self._path = place.path
+        await asyncio.to_thread(_remove_stale, place.path)
+        return [await asyncio.to_thread(_bind, place)]
+
+    async def _open_tls(self, sockets: Sequence[socket.socket], tls: ssl.SSLContext) -> list[str]:
+        self._sites.extend(TlsSite(self._runner, one, tls, BACKLOG) for one in sockets)
+        for site in self._sites:
+            await site.start()
+        return [_address(one, "https") for one in self._runner.addresses]
+
+    async def renew(self, tls: ssl.SSLContext) -> None:
+        """Serve new connections with another certificate; those that are there go on.
+
+        The sockets stay open all the while, and who waits in their queues is served.
+
+        Raises:
+            OSError: the machine has no more descriptors; all is as before.
+        """
+        before = [site for site in self._sites if isinstance(site, TlsSite)]
+        after: list[web.BaseSite] = []
+        try:
+            for site in before:
+                new = TlsSite(self._runner, site.another_socket(), tls, BACKLOG)
+                await new.start()
+                after.append(new)
+        except OSError:
+            for one in after:
+                await one.stop()
+            raise
+        self._sites = after
+        for old in before:
+            await old.stop()
 
     async def stop_accepting(self) -> None:
         """Take no new connections; those that are there go on."""
@@ -233,8 +280,19 @@ def _remove_stale(path: str) -> None:
         place.unlink()
 
 
-def _address(of: object) -> str:
+def _bind(place: Place) -> socket.socket:
+    """Return a socket at a path."""
+    bound = socket.socket(socket.AF_UNIX)
+    try:
+        bound.bind(place.path)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def _address(of: object, scheme: str = "http") -> str:
     if isinstance(of, tuple):
         host, port = of[0], of[1]
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
     return f"unix:{of}"

@@ -15,6 +15,13 @@ _DELIVERY: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0
 _CENTION: Final = "cention"
 # Where answers are sent on to.
 ONWARD: Final = "onward"
+# Where what is about tickets goes.
+ONEVIEW: Final = "oneview"
+_UPSTREAMS: Final = {
+    Kind.ANSWER: ONWARD,
+    Kind.PICK_TICKET: ONEVIEW,
+    Kind.CLOSE_ROOM: ONEVIEW,
+}
 
 
 class DeliveryMetrics:
@@ -88,7 +95,7 @@ class DeliveryMetrics:
 
     def upstream(self, kind: Kind, reply: Reply, exemplar: Exemplar | None = None) -> None:
         """Measure a request by its status and time."""
-        upstream = ONWARD if kind is Kind.ANSWER else _CENTION
+        upstream = _UPSTREAMS.get(kind, _CENTION)
         if upstream == _CENTION:
             self.last_reply = reply
         status = reply.failure.value if reply.failure else str(reply.status)

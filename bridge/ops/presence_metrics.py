@@ -42,6 +42,12 @@ class PresenceMetrics:
             ["why"],
             registry=registry,
         )
+        self._tickets = Counter(
+            "bridge_tickets_skipped",
+            "What rules wanted of a ticket that no event named, or of nobody's.",
+            ["why"],
+            registry=registry,
+        )
         self._requests = Histogram(
             "bridge_oneview_seconds",
             "Requests about presence, by status.",
@@ -61,6 +67,8 @@ class PresenceMetrics:
                 self._changes.labels(to, outcome)
         for why in (Unknown.UNKNOWN_ID, Unknown.UNKNOWN_DESK):
             self._unknown.labels(why.value)
+        for why in ("no_ticket", *Unknown):
+            self._tickets.labels(str(why))
         self.agents({})
 
     def changed(self, to: str, outcome: str) -> None:
@@ -74,6 +82,10 @@ class PresenceMetrics:
     def unknown(self, why: str) -> None:
         """Count an event that names an agent whom the settings don't know."""
         self._unknown.labels(why).inc()
+
+    def ticket_skipped(self, why: str) -> None:
+        """Count what a rule wanted of a ticket that no event named, or of nobody's."""
+        self._tickets.labels(why).inc()
 
     def asked(self, what: str, reply: Reply) -> None:
         """Measure a request to One View."""

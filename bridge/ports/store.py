@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from bridge.domain.calls import CallKey, Thread
 from bridge.domain.contacts import Key, Person
+from bridge.domain.deliveries import Kind
 from bridge.ports.feedback import FeedbackTransaction
 from bridge.ports.records import (
     Attempt,
@@ -127,6 +128,10 @@ class Transaction(FeedbackTransaction, Protocol):
         """Return the gates at which something is ready, due or not."""
         ...
 
+    def stocked_of(self, kinds: Collection[Kind]) -> set[Gate]:
+        """Return the gates of these kinds at which something is ready, due or not."""
+        ...
+
     def claim(self, claim: Claim) -> list[Parcel]:
         """Mark lane heads that are due as on their way, and return them.
 
@@ -154,7 +159,8 @@ class Transaction(FeedbackTransaction, Protocol):
         """Give what waits at a route that is none of these to the default; return how many.
 
         A message stays where it is, since nobody else has the token of its channel. An answer that
-        is to be sent on, and has no address any more, is held for a person.
+        is to be sent on, and has no address any more, is held for a person; so is what is about a
+        ticket of an agent who is gone.
         """
         ...
 

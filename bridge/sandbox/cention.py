@@ -12,6 +12,8 @@ Under `/s/<workspace>/capi/json/` it takes, by the vendor's pages,
 
 Under `/s/<workspace>/v1/` it takes what sets a centre up (`bridge.sandbox.administration`).
 
+Under `/cs-chat-ticket` it is One View's chat-ticket API (`bridge.sandbox.oneview`).
+
 Under `/_sandbox` it shows what it was sent, and is told what to do (`bridge.sandbox.readback`):
 that an agent answers an errand as well, which it then tells the callback address
 (`bridge.sandbox.callbacks`).
@@ -32,6 +34,7 @@ from bridge.sandbox.administration import PATH as ADMINISTRATION_PATH
 from bridge.sandbox.administration import administer
 from bridge.sandbox.jsonapi import ApiError, check_accept, check_content_type
 from bridge.sandbox.keys import EXCHANGE, STATE, TOKEN
+from bridge.sandbox.oneview import BASE, create_desk, create_oneview
 from bridge.sandbox.readback import create_readback
 from bridge.sandbox.recording import BODY_BYTES_MAX, record_request
 from bridge.sandbox.state import SandboxOptions, SandboxState
@@ -65,6 +68,9 @@ def create_app(options: SandboxOptions | None = None) -> web.Application:
     # Before what else is under /s, which takes all that comes to it.
     app.router.add_route(hdrs.METH_ANY, ADMINISTRATION_PATH, administer)
     app.add_subapp("/s", _create_vendor(state))
+    app.add_subapp(BASE, create_oneview(state, record_request))
+    # Before the pages that it is a part of, or these would answer for it.
+    app.add_subapp("/_sandbox/oneview", create_desk(state))
     app.add_subapp("/_sandbox", create_readback(state))
     return app
 

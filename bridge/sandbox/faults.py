@@ -33,7 +33,7 @@ from random import Random
 from typing import Any, Final
 
 from bridge.sandbox.jsonapi import ApiError, Issue
-from bridge.sandbox.kinds import ADMINISTRATION, CLAIMS
+from bridge.sandbox.kinds import KINDS
 from bridge.sandbox.schema import between, list_of, one_of, optional, record
 
 RULES_MAX: Final = 100
@@ -181,7 +181,7 @@ def _is_date(text: str) -> bool:
 
 _RULE: Final = record(
     {
-        "kinds": optional(list_of(one_of((*CLAIMS, *ADMINISTRATION)))),
+        "kinds": optional(list_of(one_of(KINDS))),
         "probability": optional(between(0.0, 1.0)),
         "times": optional(_times),
         "status": optional(_status),

@@ -38,13 +38,29 @@ ADMINISTRATION: Final = (ORG, AREA, TAG, KEYWORDS, AUTOTAGS, SIP)
 _ADMINISTRATION_PATH: Final = re.compile(r"/s/[^/]*/v1/(?:routing/)?([a-z]+)")
 
 
+# What the stand-in for One View takes, by the first word of the path after `/v1/`.
+_ONEVIEW: Final[Mapping[str, str]] = {
+    "info": "oneview_info",
+    "online": "oneview_status",
+    "offline": "oneview_status",
+    "status": "oneview_status",
+    "tickets": "oneview_tickets",
+    "rooms": "oneview_rooms",
+}
+# All that a fault may be for.
+KINDS: Final = (*CLAIMS, *dict.fromkeys(_ONEVIEW.values()), *ADMINISTRATION)
+
+
 def kind_of(path: str) -> str:
     """Return the type in a path, empty where none is.
 
-    `/s/<workspace>/capi/json/<type>[/<id>]`, or `/s/<workspace>/v1/[routing/]<type>[/<id>]`.
+    `/s/<workspace>/capi/json/<type>[/<id>]`, or `/s/<workspace>/v1/[routing/]<type>[/<id>]`. In a
+    path `/cs-chat-ticket/v1/<word>` it is what that word is for.
     """
     administration = _ADMINISTRATION_PATH.match(path)
     if administration is not None:
         return administration[1]
     parts = path.split("/")
+    if parts[2:3] == ["v1"]:
+        return _ONEVIEW.get(parts[3], "") if len(parts) > 3 else ""
     return parts[5] if len(parts) > 5 else ""

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from bridge.sandbox.faults import Rule, read_rules
 from bridge.sandbox.jsonapi import ApiError, Issue
-from bridge.sandbox.kinds import CARDS, CLAIMS, END_ERRANDS
+from bridge.sandbox.kinds import CARDS, CLAIMS, END_ERRANDS, KINDS
 from bridge.sandbox.schema import between, list_of, one_of, optional, record, required
 
 MIXED: Final = "mixed"
@@ -43,7 +43,7 @@ _PRESET: Final = record(
     {
         "preset": required(one_of(PRESETS)),
         "rate": required(between(0.0, 1.0)),
-        "kinds": optional(list_of(one_of(CLAIMS))),
+        "kinds": optional(list_of(one_of(KINDS))),
     }
 )
 

@@ -17,6 +17,7 @@ import orjson
 
 from bridge.sandbox.administered import AdministeredBook
 from bridge.sandbox.callbacks import AnswerIds, CallbackBook, answer_ids
+from bridge.sandbox.chats import ChatDesk
 from bridge.sandbox.contacts import CardFile
 from bridge.sandbox.errands import BODY_BYTES_KEPT_MAX, KEPT_MAX, ErrandBook
 from bridge.sandbox.faults import FaultBook
@@ -175,6 +176,7 @@ class SandboxState:
         self.files = FileBook()
         self.callbacks = CallbackBook()
         self.administered = AdministeredBook()
+        self.chats = ChatDesk()
         self.answer_ids: Iterator[AnswerIds] = answer_ids()
         self.requests = RequestLog()
         self.faults = FaultBook(options.random)
@@ -188,6 +190,7 @@ class SandboxState:
         self.ratings.clear()
         self.cards.clear()
         self.files.clear()
+        self.chats.clear()
         self.callbacks.clear()
         self.administered.clear()
         self.callbacks.set(self.options.callback_url, self.options.callback_secret)

@@ -16,6 +16,7 @@ from bridge.ports import Gate
 from bridge.services.breaker import Breaker, BreakerState
 from bridge.services.limiter import Pace
 
+COMMON: Final = tuple(kind for kind in Kind if not kind.is_of_ticket)
 ALL_TIERS: Final = frozenset(Tier)
 RATE_PAUSE_S: Final = 5.0
 RATE_PAUSE_MAX_S: Final = 300.0
@@ -30,12 +31,17 @@ class UpstreamGone(Exception):  # noqa: N818 - it says what it is
 
 
 class Upstream(Struct, frozen=True):
-    """One base URL and workspace: its routes, how many requests a minute it takes, its name."""
+    """One base URL and workspace: its routes, how many requests a minute it takes, its name.
+
+    Of the `sparse` kinds little waits at a time, and at many routes: these kinds alone come here,
+    and they are looked for where something is, instead of at every route.
+    """
 
     scope: str
     routes: frozenset[str]
     per_minute: int
     label: str = "cention"
+    sparse: frozenset[Kind] = frozenset()
 
 
 @dataclass(slots=True)
@@ -71,8 +77,9 @@ class Channel:
         self.upstream = upstream
 
     def gates(self) -> list[Gate]:
-        """Return every gate that leads here."""
-        return [Gate(route=route, kind=kind) for route in self.upstream.routes for kind in Kind]
+        """Return every gate that leads here and is to be looked at by itself."""
+        routes = () if self.upstream.sparse else self.upstream.routes
+        return [Gate(route=route, kind=kind) for route in routes for kind in COMMON]
 
     def heat(self, gates: Iterable[Gate], tiers: Iterable[Tier] = ALL_TIERS) -> None:
         """Note that something may be waiting at these gates."""

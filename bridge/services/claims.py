@@ -223,6 +223,13 @@ class Claims:
         return False
 
 
+def stocked_at(
+    tx: Transaction, asked: Sequence[tuple[list[Gate], frozenset[Kind]]]
+) -> list[set[Gate]]:
+    """Return at which of these gates, and of all that are of these kinds, something is ready."""
+    return [tx.stocked(gates) | (tx.stocked_of(of) if of else set()) for gates, of in asked]
+
+
 def _steps(wanted: Wanted) -> Iterator[_Step]:
     """Yield which tier is asked for how many, in their order."""
     if wanted.is_probe:

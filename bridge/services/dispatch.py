@@ -29,7 +29,7 @@ from bridge.ports import (
 )
 from bridge.services.breaker import BreakerState
 from bridge.services.channels import Channel, Upstream, UpstreamGone
-from bridge.services.claims import Claimed, Claims, Offer, Wanted
+from bridge.services.claims import Claimed, Claims, Offer, Wanted, stocked_at
 from bridge.services.courier import STORE_RETRY_S, Courier
 from bridge.services.limiter import Pace
 from bridge.services.recording import DispatchPolicy, Recorder
@@ -268,11 +268,13 @@ class Dispatcher:
 
     async def _poll(self) -> None:
         """Look where something is ready, whoever made it so: a person, time, or a crash."""
-        gates = [gate for channel in self._channels.values() for gate in channel.gates()]
-        stocked = await self._writer.submit(_stocked, gates)
+        channels = list(self._channels.values())
+        gates = [gate for channel in channels for gate in channel.gates()]
+        sparse = frozenset(kind for channel in channels for kind in channel.upstream.sparse)
+        stocked = await self._writer.submit(stocked_at, (gates, sparse))
         self._is_polling = False
-        for channel in self._channels.values():
-            channel.heat(gate for gate in channel.gates() if gate in stocked)
+        for channel in channels:
+            channel.heat(gate for gate in stocked if gate.route in channel.upstream.routes)
 
     async def _round(self) -> float:
         """Claim and start what may leave now; return how long nothing more will be to do."""
@@ -392,7 +394,3 @@ class Dispatcher:
 
 def _adopt(tx: Transaction, asked: Sequence[set[str]]) -> list[int]:
     return [tx.adopt(routes, DEFAULT_ROUTE) for routes in asked]
-
-
-def _stocked(tx: Transaction, asked: Sequence[Sequence[Gate]]) -> list[set[Gate]]:
-    return [tx.stocked(gates) for gates in asked]

@@ -14,9 +14,9 @@ from msgspec.structs import replace
 from bridge.domain.calls import CallPolicy, Folded, Thread, fold
 from bridge.domain.considering import consider
 from bridge.domain.contacts import Claim, ConflictPolicy, Identified, Key, Person, identify
-from bridge.domain.deliveries import Draft, Kind, Notice, Unsent
+from bridge.domain.deliveries import Draft, Kind, Notice, TicketWish, TicketWork, Unsent
 from bridge.domain.errands import Guide
-from bridge.domain.events import Agent, CallEvent
+from bridge.domain.events import CallEvent
 from bridge.domain.routes import is_outlet
 from bridge.ports import CallKey, Gate, Order, Quarrel, Telling, ThreadRow, Transaction
 
@@ -33,8 +33,8 @@ def mark(key: bytes, *parts: str) -> str:
     return digest(key, "\0".join(parts).encode()).hex()
 
 
-# An event, and where its call was last; by which route a ticket goes then, if by any.
-TicketRoute = Callable[[CallEvent, Agent | None], str]
+# By which route a ticket of an event's agent goes; empty: nobody knows which, or whose.
+TicketRoute = Callable[[CallEvent, TicketWish], str]
 
 
 class IngestPolicy(Struct, frozen=True, gc=False, kw_only=True):
@@ -169,6 +169,9 @@ class Folder:
             else:
                 unsent.append(Unsent.REPEATED)
         sheet.called_off.update(folded.called_off)
+        if folded.ticket is not None:
+            drafts = self._tickets(happening.event, folded.ticket)
+            gates.update(self._order(sheet, happening, draft) for draft in drafts)
         return Effect(
             rule=asked.rule,
             gates=frozenset(gates),
@@ -177,9 +180,31 @@ class Folder:
             unsent=tuple(unsent),
         )
 
+    def _tickets(self, event: CallEvent, wish: TicketWish) -> list[Draft]:
+        """Return what is to leave about a ticket; nothing, if nobody knows which, or whose."""
+        route_of = self.policy.ticket_route
+        route = "" if route_of is None else route_of(event, wish)
+        if not route:
+            return []
+        told = (event.source, event.call_reference, wish.ticket_id)
+        lane = f"ticket-{self._mark(*told)}"
+        wanted = ((wish.picks, Kind.PICK_TICKET), (wish.closes, Kind.CLOSE_ROOM))
+        return [
+            Draft(
+                key=f"{lane}:{kind.value}",
+                lane=lane,
+                position=position,
+                kind=kind,
+                route=route,
+                payload=TicketWork(ticket_id=wish.ticket_id),
+            )
+            for position, (is_wanted, kind) in enumerate(wanted)
+            if is_wanted
+        ]
+
     def _order(self, sheet: _Sheet, happening: Happening, asked: Draft) -> Gate:
         draft = asked
-        if not is_outlet(asked.route):
+        if not (asked.kind.is_of_ticket or is_outlet(asked.route)):
             # A route may be gone since the errand was made; what is left of the call still leaves.
             route = self.policy.guide.routes.named(asked.route).name
             draft = replace(asked, route=route)

@@ -7,7 +7,7 @@ request leaves: whatever is lost after that, they get back what they had.
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -105,6 +105,23 @@ class Presences:
                 self._log.warning("an event names an agent who is none of [[agents]]", why=why)
         self._wake.set()
 
+    async def show(self) -> None:
+        """Show how many agents are how.
+
+        Raises:
+            StoreUnavailable: that can't be told now.
+        """
+        known = await self._writer.submit(self._known, self._policy.agents)
+        self._meter.agents(Counter(one.word for one in known))
+
+    def _known(self, tx: Transaction, asked: Sequence[frozenset[str]]) -> list[list[Presence]]:
+        presence = tx.presence()
+        return [
+            [known.get(agent, Presence(agent=agent)) for agent in agents]
+            for agents in asked
+            for known in [presence.presences(agents)]
+        ]
+
     async def run(self) -> None:
         """Work until `stop` is called."""
         while not self._is_stopping:
@@ -159,7 +176,7 @@ class Presences:
             due = [
                 replace(known.get(agent, Presence(agent=agent)), due_us=now_us, touched_us=now_us)
                 for agent in sorted(agents)
-                if agent not in known or known[agent].error or not known[agent].remote_id
+                if agent not in known or _is_to_be_asked(known[agent])
             ]
             presence.save_presences(due)
             found.append(list(known.values()))
@@ -205,7 +222,9 @@ class Presences:
     def _done(self, agent: str, task: asyncio.Task[None]) -> None:
         self._in_flight.pop(agent, None)
         if not task.cancelled() and (error := task.exception()) is not None:
+            # It is still due, and is looked at again a little later: not at once, for ever.
             self._log.error("an agent's presence failed", agent=agent, exc_info=error)
+            return
         self._wake.set()
 
     async def _serve(self, presence: Presence) -> None:
@@ -273,6 +292,15 @@ class Presences:
         )
 
 
+def _is_to_be_asked(known: Presence) -> bool:
+    """Say whether an agent's id is to be learnt, or their last attempt to be made again.
+
+    Who has something due that was not tried yet is asked then.
+    """
+    is_waiting = known.due_us is not None and not known.attempts
+    return bool(known.error or not known.remote_id) and not is_waiting
+
+
 def _recorded(row: Presence, outcome: Outcome, now_us: int) -> Presence:
     """Lay what came of an attempt over an agent; a wish that is newer stays as it is."""
     reading = outcome.reading
@@ -292,8 +320,3 @@ def _recorded(row: Presence, outcome: Outcome, now_us: int) -> Presence:
         return replace(row, due_us=None, attempts=0, is_to_assert=False)
     attempts = row.attempts + outcome.is_counted_as_attempt
     return replace(row, due_us=outcome.retry_us, attempts=attempts)
-
-
-def counts(presences: Mapping[str, Presence]) -> Mapping[str, int]:
-    """Return how many agents are how, by the words of `domain.presence.Presence`."""
-    return Counter(one.word for one in presences.values())

@@ -14,7 +14,8 @@ from bridge.settings.keys import KeyPath, dotted, shape_of, variable
 from bridge.settings.mappings import RESERVED
 from bridge.settings.root import Settings
 from bridge.settings.rule_checks import check_rules
-from bridge.settings.sections import RouteSettings, Section
+from bridge.settings.sections import CREDENTIALS, RouteSettings, Section
+from bridge.wire.tls import TlsProblem, server_context
 
 # What the extra `otel` brings.
 _TRACING_NEEDS: Final = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
@@ -35,6 +36,7 @@ def find_mistakes(
     if require_upstream:
         _check_upstream(settings, findings)
         _check_tracing(settings, findings)
+        _check_tls(settings, findings)
     _check_addresses(settings, findings)
     for number, route in enumerate(settings.routes):
         _check_route(settings, number, route, findings)
@@ -101,14 +103,12 @@ def _is_installed(module: str) -> bool:
 
 def _check_addresses(settings: Settings, findings: Findings) -> None:
     http, listen = settings.http, settings.http.listen
-    is_open = not http.auth_tokens and not http.signing_secrets
-    if is_open and not listen.path and not listen.is_loopback:
+    if http.is_open and not listen.path and not listen.is_loopback:
         findings.add(
             ("http", "listen"),
             "can be reached from other machines without authentication; "
             "set http.auth_tokens or http.signing_secrets, or listen on 127.0.0.1",
-            ("http", "auth_tokens"),
-            ("http", "signing_secrets"),
+            *(("http", key) for key in (*CREDENTIALS, "allowed_addresses", "tls_client_ca")),
         )
     if listen == settings.admin.listen and (listen.port or listen.path):
         findings.add(
@@ -116,6 +116,22 @@ def _check_addresses(settings: Settings, findings: Findings) -> None:
             "is the same as http.listen; use another port",
             ("http", "listen"),
         )
+
+
+def _check_tls(settings: Settings, findings: Findings) -> None:
+    """See that the files are there and fit each other."""
+    http = settings.http
+    if http.tls_certificate is None:
+        for key in ("tls_key", "tls_client_ca"):
+            if getattr(http, key) is not None:
+                text = "is missing beside " + key + "; name the certificate's file too"
+                findings.add(("http", "tls_certificate"), text, ("http", key))
+                return
+        return
+    try:
+        server_context(http.tls_certificate, http.tls_key or "", http.tls_client_ca or "")
+    except TlsProblem as problem:
+        findings.add(("http", problem.key), str(problem))
 
 
 def _check_route(settings: Settings, number: int, route: RouteSettings, findings: Findings) -> None:

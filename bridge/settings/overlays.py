@@ -15,9 +15,12 @@ import orjson
 from bridge.settings.keys import Shape, shape_of
 from bridge.settings.root import Settings
 from bridge.settings.toml_files import reason
+from bridge.settings.values import FILE
 
 PREFIX: Final = "bridge_"
 _SECRET_BYTES_MAX: Final = 1024 * 1024
+_PEM_BEGIN: Final = "-----BEGIN "
+_PEM: Final = re.compile(r"-----BEGIN ([^-]{1,64})-----[^-]*-----END \1-----")
 _WHOLE_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,18}")
 _TRUTH: Final = {"true": True, "yes": True, "on": True, "1": True} | dict.fromkeys(
     ("false", "no", "off", "0"), False
@@ -80,10 +83,13 @@ def decode(overlay: Overlay, shape: Shape) -> Any:
     text = overlay.text
     if shape.table is not None:
         return _json(text, '[{"name": "…"}]' if shape.is_list else '{"key": "…"}')
-    if shape.is_list:
-        if overlay.is_file and not text.lstrip().startswith("["):
-            return [line.strip() for line in text.splitlines() if line.strip()]
+    if shape.is_list and (not overlay.is_file or text.lstrip().startswith("[")):
         return _json(text, '["…"]')
+    if shape.is_list:
+        return _items(text)
+    if shape.words == FILE.words and overlay.is_file and _PEM_BEGIN in text:
+        # Not the name of a file, but the file itself, as systemd hands it over.
+        return overlay.name
     bare = text.strip()
     if shape.base is int and _WHOLE_NUMBER.fullmatch(bare):
         return int(bare)
@@ -92,6 +98,13 @@ def decode(overlay: Overlay, shape: Shape) -> Any:
     if shape.base is float:
         return _number(bare)
     return text
+
+
+def _items(text: str) -> list[str]:
+    """Return what a file lists: one a line, or blocks of PEM, which have several lines each."""
+    if _PEM_BEGIN in text:
+        return [found[0] for found in _PEM.finditer(text)] or [text]
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _number(text: str) -> float | str:

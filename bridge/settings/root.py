@@ -134,16 +134,17 @@ class Settings(BaseSettings):
 
     def guide(self) -> Guide:
         """Return what the site has decided about errands, in the domain's words."""
-        own_rules = (
+        own_rules = [
             rule.rule(self.read_own_number, f"rules.{number}")
             for number, rule in enumerate(self.rules)
-        )
+        ]
         return Guide(
             rules=RuleBook((*own_rules, *DEFAULT_RULES)),
             routes=self.route_table(),
             zones=self._zones(),
             shared_numbers=self.shared_numbers(),
             settle_us=self._settle_us,
+            has_tickets=any(rule.is_of_ticket for rule in own_rules),
         )
 
     def route_table(self) -> RouteTable:

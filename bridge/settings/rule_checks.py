@@ -4,7 +4,7 @@ from typing import Final
 
 from bridge.domain.errors import InvalidTemplate
 from bridge.domain.msisdn import NumberStatus
-from bridge.domain.rules import NOT_WITHIN_DAYS_MAX, Action
+from bridge.domain.rules import NOT_WITHIN_DAYS_MAX, TICKET_ACTIONS, Action
 from bridge.domain.texts import Texts
 from bridge.settings.findings import READING, Findings, no_number
 from bridge.settings.keys import KeyPath, dotted
@@ -31,7 +31,7 @@ def check_rules(settings: Settings, findings: Findings) -> None:
     names: dict[str, int] = {}
     for number, rule in enumerate(settings.rules):
         path: KeyPath = ("rules", number)
-        _check_actions(rule, path, findings)
+        _check_actions(settings, rule, path, findings)
         _check_texts(settings, rule, path, findings)
         _check_called(settings, rule, path, findings)
         if rule.sends:
@@ -44,7 +44,9 @@ def check_rules(settings: Settings, findings: Findings) -> None:
                 findings.add((*path, "name"), text, before)
 
 
-def _check_actions(rule: RuleSettings, path: KeyPath, findings: Findings) -> None:
+def _check_actions(
+    settings: Settings, rule: RuleSettings, path: KeyPath, findings: Findings
+) -> None:
     if not rule.on:
         findings.add((*path, "on"), "is empty; name types of event, such as call.answered")
     if not rule.do:
@@ -56,9 +58,19 @@ def _check_actions(rule: RuleSettings, path: KeyPath, findings: Findings) -> Non
             if key in rule.model_fields_set and action not in rule.do:
                 text = f"is for {action}, which is not in do; add it there, or leave this out"
                 findings.add((*path, key), text, (*path, "do"))
+    _check_tickets(settings, rule, path, findings)
     if Action.ANSWER in rule.do and rule.user_id is None:
         text = "is missing; Cention wants to know who answered; use the user's database id"
         findings.add((*path, "user_id"), text)
+
+
+def _check_tickets(
+    settings: Settings, rule: RuleSettings, path: KeyPath, findings: Findings
+) -> None:
+    wanted = [action.value for action in rule.do if action in TICKET_ACTIONS]
+    if wanted and not settings.oneview.is_on:
+        text = f"has {' and '.join(wanted)}, which is One View's; set oneview.base_url"
+        findings.add((*path, "do"), text, ("oneview", "base_url"))
 
 
 def _check_texts(settings: Settings, rule: RuleSettings, path: KeyPath, findings: Findings) -> None:

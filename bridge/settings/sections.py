@@ -12,22 +12,35 @@ from bridge.settings.values import (
     BaseUrl,
     DeviceId,
     Email,
+    File,
     HeaderToken,
     Label,
     Listen,
     Network,
     Region,
     RouteName,
+    RsaKey,
     Secret,
     SigningSecret,
     StoreUrl,
+    TelnyxKey,
     Text,
     TimeZone,
+    VerifyingKey,
     WebUrl,
     Workspace,
 )
 
 InDoubtPolicy = Literal["reconcile", "resend", "hold"]
+# What a caller can show; any one of them is enough.
+CREDENTIALS: Final = (
+    "auth_tokens",
+    "signing_secrets",
+    "verifying_keys",
+    "twilio_auth_tokens",
+    "telnyx_public_keys",
+    "sipgate_public_keys",
+)
 STORE_FILE: Final = "bridge.db"
 STORE_URL: Final = f"sqlite:///var/lib/aventa-bridge/{STORE_FILE}"
 
@@ -56,6 +69,29 @@ class DoorSettings(Section):
     signing_secrets: tuple[SigningSecret, ...] = Field(
         (), strict=False, description="whsec_… secrets (Standard Webhooks) that events may have"
     )
+    verifying_keys: tuple[VerifyingKey, ...] = Field(
+        (), strict=False, description="whpk_… public keys (Standard Webhooks, v1a)"
+    )
+    twilio_auth_tokens: tuple[HeaderToken, ...] = Field(
+        (), strict=False, description="Twilio's auth tokens, which it signs with"
+    )
+    telnyx_public_keys: tuple[TelnyxKey, ...] = Field(
+        (), strict=False, description="Telnyx's public keys"
+    )
+    sipgate_public_keys: tuple[RsaKey, ...] = Field(
+        (), strict=False, description="sipgate's public keys (RSA)"
+    )
+    allowed_addresses: tuple[Network, ...] = Field(
+        (),
+        strict=False,
+        description="addresses or networks that may post at all, with credentials if there are any",
+    )
+
+    @property
+    def credentials(self) -> dict[str, int]:
+        """How many secrets and keys there are of each kind that there are any of, by its key."""
+        counts = {key: len(getattr(self, key)) for key in CREDENTIALS}
+        return {key: count for key, count in counts.items() if count}
 
 
 class HttpSettings(DoorSettings):
@@ -65,6 +101,23 @@ class HttpSettings(DoorSettings):
         Address("127.0.0.1", 8080),
         description="host:port or unix:/path; a socket passed by systemd wins",
     )
+    trusted_proxies: tuple[Network, ...] = Field(
+        (), strict=False, description="addresses or networks whose X-Forwarded-For is believed"
+    )
+    tls_certificate: File | None = Field(
+        None, description="PEM file of the certificate and its chain; none: plain HTTP"
+    )
+    tls_key: File | None = Field(
+        None, description="PEM file of its key; none: the certificate's file has it"
+    )
+    tls_client_ca: File | None = Field(
+        None, description="PEM file of who signs callers' certificates, which they then need"
+    )
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anybody who reaches it may post: nothing at all is asked for."""
+        return not (self.credentials or self.allowed_addresses or self.tls_client_ca)
 
 
 class HookSettings(DoorSettings):
@@ -75,7 +128,8 @@ class HookSettings(DoorSettings):
     )
     mapping: RouteName | None = Field(None, description="the mapping's name; none: the hook's own")
     public_url: WebUrl | None = Field(
-        None, description="its address as the phone system sees it; none: as it was asked for"
+        None,
+        description="its address as the phone system sees it; none: what the request says",
     )
 
 
@@ -243,7 +297,7 @@ class OneViewSettings(Section):
     wrap_up_seconds: float = Field(
         0, ge=0, le=86_400, description="seconds after a call until the agent is free again"
     )
-    requests_per_minute: int = Field(
+    rate_per_minute: int = Field(
         6000, ge=1, le=1_000_000, description="requests to One View in any 60 seconds"
     )
 

@@ -27,6 +27,7 @@ from bridge.settings.overlays import (
 )
 from bridge.settings.sections import STORE_FILE
 from bridge.settings.toml_files import read_file
+from bridge.settings.values import FILE
 
 
 @dataclass(slots=True)
@@ -71,6 +72,8 @@ def read_sources(
     # the environment made.
     for overlay in sorted(overlays, key=lambda one: (len(one.parts) > 1, not one.is_file)):
         _lay(values, overlay)
+    if folder is not None:
+        _find_files(values.tree, folder)
     return values
 
 
@@ -80,6 +83,21 @@ def _default_store(tree: dict[str, Any], environ: Mapping[str, str]) -> None:
     store = tree.setdefault("store", {}) if folder else None
     if isinstance(store, dict):
         store.setdefault("url", f"sqlite:///{Path(folder) / STORE_FILE}")
+
+
+def _find_files(tree: dict[str, Any], folder: Path) -> None:
+    """Put the folder of secret files before names of files that are there."""
+    for section, table in tree.items():
+        known = field_at((section,))
+        if known is None or not isinstance(table, dict):
+            continue
+        for key, value in table.items():
+            field = field_at((section, key))
+            if field is None or shape_of(field).words != FILE.words or not isinstance(value, str):
+                continue
+            is_name = bool(value) and "/" not in value and value.isprintable()
+            if is_name and (folder / value).is_file():
+                table[key] = str(folder / value)
 
 
 def _lay(values: Values, overlay: Overlay) -> None:

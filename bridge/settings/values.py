@@ -31,6 +31,9 @@ _WORKSPACE: Final = re.compile(r"(?!\.+$)[A-Za-z0-9._-]{1,128}")
 _HEADER_TOKEN: Final = re.compile(r"[!-~]+")
 _EMAIL: Final = re.compile(r"[!-?A-~]+@[!-?A-~]+")
 _WEBHOOK_PREFIX: Final = "whsec_"
+_PUBLIC_PREFIX: Final = "whpk_"
+_ED25519_BYTES: Final = 32
+_RSA_BITS_MIN: Final = 2048
 _DURATION: Final = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?([smhd])")
 _UNIT_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DEVICE_ID_MAX: Final = 2**31 - 1
@@ -197,6 +200,50 @@ def _network(value: str) -> str:
     return value
 
 
+def _ed25519_key(text: str) -> bool:
+    try:
+        return len(base64.b64decode(text, validate=True)) == _ED25519_BYTES
+    except (binascii.Error, ValueError):
+        return False
+
+
+def _verifying_key(value: str) -> str:
+    if not value.startswith(_PUBLIC_PREFIX) or not _ed25519_key(value.removeprefix(_PUBLIC_PREFIX)):
+        raise wrong(f"is no public key; use {_PUBLIC_PREFIX} and then base64 of 32 bytes")
+    return value
+
+
+def _telnyx_key(value: str) -> str:
+    if not _ed25519_key(value):
+        raise wrong("is no public key of Telnyx; use the base64 of 32 bytes that its portal shows")
+    return value
+
+
+def _rsa_key(value: str) -> str:
+    # Here, because most sites have no such key, and the library takes 7 MB.
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - see above
+    from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415 - see above
+    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415 - see above
+        load_pem_public_key,
+    )
+
+    try:
+        key = load_pem_public_key(value.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, rsa.RSAPublicKey) or key.key_size < _RSA_BITS_MIN:
+        raise wrong(
+            "is no public RSA key in PEM; use it from -----BEGIN PUBLIC KEY----- to its end"
+        )
+    return value
+
+
+def _file(value: str) -> str:
+    if not value or not value.isprintable():
+        raise wrong("names no file; use a path, or a name in the folder of secret files")
+    return value
+
+
 def _email(value: str) -> str:
     if _EMAIL.fullmatch(value) is None:
         raise wrong("is no e-mail address; use one such as agent@example.com")
@@ -240,6 +287,12 @@ HoursEntry = Annotated[
     Holds("hours, such as `mon-fri 08:00-17:00` or `2026-12-25 closed`"),
 ]
 JmesPath = Annotated[str, AfterValidator(_expression), Holds("JMESPath expression")]
+VerifyingKey = Annotated[str, AfterValidator(_verifying_key), Holds("`whpk_` and then base64")]
+TelnyxKey = Annotated[str, AfterValidator(_telnyx_key), Holds("base64 of 32 bytes")]
+RsaKey = Annotated[str, AfterValidator(_rsa_key), Holds("public key as PEM")]
+# `sources` looks for it in the folder of secret files, and `overlays` takes one for itself.
+FILE: Final = Holds("path, or name in the folder of secret files")
+File = Annotated[str, AfterValidator(_file), FILE]
 Network = Annotated[str, AfterValidator(_network), Holds("IP address or network")]
 Email = Annotated[str, AfterValidator(_email), Holds("e-mail address")]
 DeviceId = Annotated[int, Field(ge=0, le=_DEVICE_ID_MAX)]

@@ -6,6 +6,7 @@ the rest comes last, so a backup that was cut anywhere is known as such.
 """
 
 import contextlib
+import fcntl
 import hashlib
 import io
 import os
@@ -14,6 +15,7 @@ import shutil
 import sqlite3
 import tarfile
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, Final
@@ -31,6 +33,8 @@ MANIFEST: Final = "backup.json"
 FILES: Final = "attachments"
 FORMAT: Final = 1
 _FILE: Final = re.compile(r"([0-9a-f]{2})/(\1[0-9a-f]{62})")
+_MAKING: Final = ".aventa-bridge.making-"
+_LEFT_S: Final = 60.0
 _BUSY_S: Final = 10.0
 # What was written is synced step by step: all at once, the daemon's own syncs would wait for it.
 _PAGES_A_STEP: Final = 2_000
@@ -76,8 +80,9 @@ def back_up(url: str, target: Path, *, now_us: int, force: bool, progress: Progr
         StoreUnusable: there is no store.
     """
     target = target.absolute()
-    _refuse(target, path_of(url).absolute(), force=force)
-    with _written(target), working_folder(target.parent, target.name) as folder:
+    with _written(target):
+        _refuse(target, path_of(url).absolute(), force=force)
+    with _written(target), working_folder(target.parent) as folder:
         copy, archive = folder / DATABASE, folder / "archive"
         open_reader(url).dispose()  # says in its own words where there is none
         _copy_database(path_of(url), copy, progress)
@@ -122,17 +127,39 @@ def _written(target: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def working_folder(parent: Path, name: str) -> Iterator[Path]:
+def working_folder(parent: Path) -> Iterator[Path]:
     """Make a folder for its owner alone, for as long as something is in the making.
+
+    One that was left by a process that was killed is removed first.
 
     Raises:
         OSError: it can't be made.
     """
-    folder = Path(tempfile.mkdtemp(prefix=f".{name}.making-", dir=parent))
+    _clear_up(parent)
+    folder = Path(tempfile.mkdtemp(prefix=_MAKING, dir=parent))
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
+        # As long as it is locked, somebody is at work in it.
+        fcntl.flock(handle, fcntl.LOCK_EX)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        os.close(handle)
+
+
+def _clear_up(parent: Path) -> None:
+    """Remove what a process has left in the making that could not clear up: it holds callers."""
+    for folder in parent.glob(f"{_MAKING}*"):
+        # What can't be looked at is somebody else's.
+        with contextlib.suppress(OSError):
+            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # One that was just made may have yet to be locked.
+                if time.time() - os.fstat(handle).st_mtime > _LEFT_S:
+                    shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(handle)
 
 
 def _copy_database(store: Path, copy: Path, progress: Progress) -> None:

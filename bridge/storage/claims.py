@@ -54,6 +54,11 @@ class ClaimsTransaction(OutboxTransaction):
             for gate in [some[position]]
         }
 
+    def stocked_of(self, kinds: Collection[Kind]) -> set[Gate]:
+        """Return the gates of these kinds at which something is ready, due or not."""
+        found = (_STOCKED_OF.run(self._driver, kind=kind.value) for kind in sorted(kinds))
+        return {Gate(route=route, kind=Kind(kind)) for rows in found for route, kind in rows}
+
     def claim(self, claim: Claim) -> list[Parcel]:
         """Mark lane heads that are due as on their way, and return them; see `ports.Transaction`.
 
@@ -189,6 +194,15 @@ def _take() -> Update:
     )
 
 
+_STOCKED_OF: Final = Query(
+    select(tables.outbox.c.route, tables.outbox.c.kind)
+    .where(
+        tables.IS_PENDING,
+        tables.outbox.c.state == State.READY,
+        tables.outbox.c.kind == bindparam("kind"),
+    )
+    .distinct()
+)
 _HEADS: Final = {tier: Query(_heads(tier)) for tier in Tier}
 _TAKE: Final = Query(_take())
 

@@ -45,18 +45,41 @@ def path_of(url: str) -> Path:
     return Path(parse_url(url).database or "")
 
 
+def unfinished_mark(store: Path) -> Path:
+    """Return the file that is there as long as a restore is halfway through.
+
+    A damaged store's log has to go before the new store comes, and both at once can't be.
+    """
+    return store.with_name(f"{store.name}.restoring")
+
+
 def open_reader(url: str) -> Engine:
     """Open a store for looking only: its reads never hold up the writer.
 
     Raises:
-        StoreUnusable: there is no store yet.
+        StoreUnusable: there is no store yet, or it is not for this user to see.
     """
-    path = path_of(url)
-    if not path.is_file():
-        raise StoreUnusable(f"store.url: there is no store at {path} yet; `run` makes one")
+    path = path_of(url).absolute()
+    try:
+        is_there = path.is_file()
+        is_readable = not is_there or os.access(path, os.R_OK)
+    except PermissionError:
+        is_there, is_readable = True, False
+    if not is_readable:
+        raise StoreUnusable(
+            f"store.url: {path} can't be read (Permission denied); run this as the daemon's user"
+        )
+    if not is_there:
+        raise StoreUnusable(f"store.url: there is no store at {path} yet; {_maker(url)}")
     engine = create_engine(parse_url(url), connect_args={"check_same_thread": False})
     event.listen(engine, "connect", _configure_reader)
     return engine
+
+
+def _maker(url: str) -> str:
+    if path_of(url).is_absolute():
+        return "`run` makes one"
+    return "`run` makes one, unless it runs in another folder: store.url is relative"
 
 
 def _configure_reader(connection: Any, record: object) -> None:
@@ -71,7 +94,7 @@ def open_engine(url: str) -> Engine:
     (fsynced) when it returns, and is refused if SQLite says otherwise.
 
     Raises:
-        StoreUnusable: the folder can't be made or written.
+        StoreUnusable: the folder can't be made or written, or a restore was cut short.
     """
     parsed = parse_url(url)
     path = Path(parsed.database or "")
@@ -84,6 +107,10 @@ def open_engine(url: str) -> Engine:
         ) from None
     if not os.access(path.parent, os.W_OK):
         raise StoreUnusable(f"store.url: the folder {path.parent} can't be written to")
+    if unfinished_mark(path).exists():
+        raise StoreUnusable(
+            f"store.url: a restore of {path} was cut short; `aventa-bridge restore` it again"
+        )
     try:
         # Made before SQLite makes it, since it holds what callers said: for the bridge's eyes only.
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))

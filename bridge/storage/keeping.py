@@ -203,7 +203,19 @@ class KeepingTransaction(FeedbackKeeping):
                 .limit(limit)
             )
             gone += self._connection.execute(delete(calls).where(key.in_(old))).rowcount
-        return gone + self._redact_calls(before_us, limit)
+        return gone + self._redact_calls(before_us, limit) + self._purge_legs(before_us, limit)
+
+    def _purge_legs(self, before_us: int, limit: int) -> int:
+        """Remove what was known of who was on a call that no event can reach."""
+        legs = tables.agent_calls
+        key = tuple_(*legs.primary_key.columns)
+        old = (
+            select(*legs.primary_key.columns)
+            .where(legs.c.touched_us < before_us, legs.c.expires_us.is_(None))
+            .order_by(legs.c.touched_us)
+            .limit(limit)
+        )
+        return self._connection.execute(delete(legs).where(key.in_(old))).rowcount
 
     def _redact_calls(self, before_us: int, limit: int) -> int:
         calls = tables.calls

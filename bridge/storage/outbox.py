@@ -31,6 +31,8 @@ from bridge.storage.codecs import encode
 from bridge.storage.prepared import Query, Rows, as_set, driver_of, in_set, names_of
 from bridge.storage.sets import chunks, insert
 
+# What nobody else has the token of, or the address.
+_OF_NO_OTHER: Final = (Kind.WATEMPLATE, Kind.ANSWER, Kind.PICK_TICKET, Kind.CLOSE_ROOM)
 _FIRST: Final = 0
 _LATER: Final = 1
 
@@ -104,13 +106,22 @@ class OutboxTransaction:
             )
             .values(state=State.HELD, error="answers are not sent on: there is no address")
         )
+        self._connection.execute(
+            update(table)
+            .where(
+                table.c.state.in_([State.READY, State.BLOCKED]),
+                table.c.kind.in_([Kind.PICK_TICKET, Kind.CLOSE_ROOM]),
+                table.c.route.not_in(sorted(routes)),
+            )
+            .values(state=State.HELD, error="its agent is none of the settings any more")
+        )
         over = {State.DELIVERED, State.GIVEN_UP}
         return self._connection.execute(
             update(table)
             .where(
                 table.c.state.in_([state for state in State if state not in over]),
                 table.c.route.not_in(sorted(routes)),
-                table.c.kind.not_in([Kind.WATEMPLATE, Kind.ANSWER]),
+                table.c.kind.not_in(_OF_NO_OTHER),
             )
             .values(route=default)
         ).rowcount

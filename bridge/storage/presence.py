@@ -155,6 +155,19 @@ class SqlPresence:
         return len(old)
 
 
+def calls_of(connection: Connection, agents: Collection[str]) -> dict[str, list[str]]:
+    """Return the references of the calls that agents are on, the oldest first."""
+    query = (
+        select(_calls.agent, _calls.reference_id)
+        .where(_calls.agent.in_(list(agents)), tables.IS_BUSY)
+        .order_by(_calls.at_us)
+    )
+    found: dict[str, list[str]] = {}
+    for agent, reference in connection.execute(query):
+        found.setdefault(agent, []).append(reference)
+    return found
+
+
 def _leg(row: Sequence[Any]) -> tuple[LegKey, Leg]:
     source, reference, leg, agent, at_us, rank, hung_us, is_busy, touched_us = row
     known = Leg(agent=agent, at_us=at_us, rank=rank, hung_us=hung_us, touched_us=touched_us)

@@ -28,6 +28,7 @@ from bridge.storage.backups import (
     sha256_of,
     working_folder,
 )
+from bridge.storage.engine import unfinished_mark
 from bridge.storage.files import beside, sync_folder
 from bridge.storage.schema import KNOWN_SCHEMAS
 
@@ -44,13 +45,17 @@ BUSY_S: Final = 5.0
 
 
 class Contents(Struct, frozen=True, gc=False, kw_only=True):
-    """What is in a store. `waiting` is by kind; `newest_us` in microseconds since 1970."""
+    """What is in a store. `waiting` is by kind; `newest_us` in microseconds since 1970.
+
+    `unsettled` are calls that have yet to be settled: a rule may act on them then.
+    """
 
     schema: str
     events: int
     newest_us: int | None
     waiting: Mapping[str, int]
     stopped: int
+    unsettled: int
 
 
 class Unpacked(Struct, frozen=True, gc=False, kw_only=True):
@@ -76,7 +81,7 @@ def unpacked(file: Path, store: Path, progress: Progress) -> Iterator[Unpacked]:
             room for it.
     """
     try:
-        with working_folder(store.parent, store.name) as folder:
+        with working_folder(store.parent) as folder:
             yield _unpack(file, folder, progress)
     except OSError as error:
         raise BackupFailed(f"{file}: can't be restored ({error.strerror or error})") from error
@@ -211,6 +216,9 @@ def _contents(connection: sqlite3.Connection) -> Contents:
     events, newest_us = connection.execute(
         "SELECT count(*), max(received_us) FROM events"
     ).fetchone()
+    (unsettled,) = connection.execute(
+        "SELECT count(*) FROM calls WHERE timer_us IS NOT NULL"
+    ).fetchone()
     found = connection.execute("SELECT kind, state, count(*) FROM outbox GROUP BY kind, state")
     waiting: dict[str, int] = {}
     stopped = 0
@@ -225,6 +233,7 @@ def _contents(connection: sqlite3.Connection) -> Contents:
         newest_us=newest_us,
         waiting=waiting,
         stopped=stopped,
+        unsettled=unsettled,
     )
 
 
@@ -259,8 +268,9 @@ def _marks(values: list[Kind] | list[State]) -> str:
 def put_in_place(backup: Unpacked, store: Path, suffix: str) -> Path | None:
     """Let a backup be the store; return where the one that it replaces is kept, if there was one.
 
-    Whenever this is cut short, there is a whole store in its place: the old one, unless that was
-    damaged before, or the new one.
+    Whenever this is cut short, there is a whole store in its place: the old one, or the new one.
+    Where the old one was damaged and has a log, the two can't be exchanged at once: if this is cut
+    short then, no daemon starts on what is left until it is done again.
 
     Raises:
         BackupFailed: the folder can't be written, or another command is at work on the store.
@@ -275,14 +285,21 @@ def put_in_place(backup: Unpacked, store: Path, suffix: str) -> Path | None:
                 _settle(store)
             # A second name first, then the new one over the first: never neither of them.
             os.link(store, aside)
-        for end in _LOGS:
-            # Only a damaged store still has one; it would be read as the new one's.
-            log = Path(f"{store}{end}")
-            if log.exists() and aside is not None:
-                log.replace(f"{aside}{end}")
+        # Only a damaged store still has one; it would be read as the new one's.
+        logs = [log for end in _LOGS if (log := Path(f"{store}{end}")).exists()]
+        unfinished = unfinished_mark(store)
+        if logs:
+            unfinished.touch(mode=0o600)
+            own_as_folder(unfinished, store.parent)
+            sync_folder(store.parent)
+        for log in logs:
+            if aside is not None:
+                log.replace(f"{aside}{log.name.removeprefix(store.name)}")
             log.unlink(missing_ok=True)
         sync_folder(store.parent)
         backup.database.replace(store)
+        sync_folder(store.parent)
+        unfinished.unlink(missing_ok=True)
         sync_folder(store.parent)
     except OSError as error:
         raise BackupFailed(f"{store}: can't be replaced ({error.strerror or error})") from error

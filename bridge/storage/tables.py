@@ -13,7 +13,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     Table,
     Text,
@@ -21,8 +20,15 @@ from sqlalchemy import (
     text,
 )
 
+from bridge.storage import presence_tables, provisioning_tables
+from bridge.storage.table_names import entered
+
 SCHEMA_HEAD: Final = "0007"
-metadata: Final = MetaData()
+metadata: Final = entered
+IS_BUSY: Final = presence_tables.IS_BUSY
+agent_calls: Final = presence_tables.agent_calls
+presence: Final = presence_tables.presence
+provisioned: Final = provisioning_tables.provisioned
 
 # SQLite gives row ids only to a column that is exactly INTEGER.
 _RowId: Final = BigInteger().with_variant(Integer, "sqlite")
@@ -342,48 +348,6 @@ ratings: Final = Table(
 IS_RATING_OPEN: Final = text("state = 'open'")
 Index("ix_ratings_open", ratings.c.scope, sqlite_where=IS_RATING_OPEN)
 
-# Which of One View's agents is on which call: a leg is what callers and agents rang, each its own.
-# `agent` is a mark that tells nobody who it is; empty: nobody that is known.
-agent_calls: Final = Table(
-    "agent_calls",
-    metadata,
-    Column("source", String(64), primary_key=True),
-    Column("reference_id", String(128), primary_key=True),
-    Column("leg", String(8), primary_key=True),
-    Column("agent", String(64), nullable=False),
-    Column("at_us", BigInteger, nullable=False),
-    Column("rank", Integer, nullable=False),
-    Column("hung_us", BigInteger, nullable=False),
-    Column("is_busy", Boolean, nullable=False),
-    Column("touched_us", BigInteger, nullable=False),
-    Column("expires_us", BigInteger),
-    Index("ix_agent_calls_touched", "touched_us"),
-)
-IS_BUSY: Final = text("is_busy = 1")
-Index("ix_agent_calls_busy", agent_calls.c.agent, sqlite_where=IS_BUSY)
-Index(
-    "ix_agent_calls_expires",
-    agent_calls.c.expires_us,
-    sqlite_where=text("expires_us IS NOT NULL"),
-)
-
-# What is wanted of each agent's presence at One View, and what is known of it there.
-presence: Final = Table(
-    "presence",
-    metadata,
-    Column("agent", String(64), primary_key=True),
-    Column("due_us", BigInteger),
-    Column("tier", Integer, nullable=False),
-    Column("touched_us", BigInteger, nullable=False),
-    Column("state", LargeBinary, nullable=False),
-)
-Index(
-    "ix_presence_due",
-    presence.c.tier,
-    presence.c.due_us,
-    sqlite_where=text("due_us IS NOT NULL"),
-)
-
 attempts: Final = Table(
     "attempts",
     metadata,
@@ -423,21 +387,4 @@ quarantine: Final = Table(
     Column("body", LargeBinary, nullable=False),
     Column("is_cut", Boolean, nullable=False),
     Index("ix_quarantine_received", "received_us"),
-)
-
-# What was set up over the administration API, by the names of the centre's file. `scope` is the
-# workspace; `state` says whether an answer is still to come. `fields` is what was acknowledged,
-# `pending` what was sent, each as JSON.
-provisioned: Final = Table(
-    "provisioned",
-    metadata,
-    Column("scope", String(512), primary_key=True),
-    Column("kind", String(16), primary_key=True),
-    Column("name", String(32), primary_key=True),
-    Column("state", String(16), nullable=False),
-    Column("remote_id", BigInteger),
-    Column("place", BigInteger, nullable=False),
-    Column("fields", LargeBinary, nullable=False),
-    Column("pending", LargeBinary, nullable=False),
-    Column("changed_us", BigInteger, nullable=False),
 )

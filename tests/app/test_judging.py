@@ -1,7 +1,7 @@
 import pytest
 from msgspec.structs import replace
 
-from bridge.app import judging
+from bridge.app import judging, judging_machine
 from bridge.app.measured import (
     AnswerFacts,
     EndpointFacts,
@@ -57,6 +57,7 @@ STORE = StoreFacts(
         ({"schema": None}, "store schema", "note"),
         ({"schema": "9999"}, "store schema", "fail"),
         ({"schema_error": "damaged"}, "store schema", "fail"),
+        ({"strangers": ("bridge.db-wal",)}, "store", "fail"),
         ({"daemon_pid": None}, "daemon", "warn"),
         ({"daemon_pid": 0}, "daemon", "note"),
     ],
@@ -72,6 +73,19 @@ def test_of_the_store_one_thing_at_a_time_is_the_matter(
     assert found.advice or verdict in {"ok", "note"}
 
 
+def test_a_full_disk_is_told_as_such_and_not_only_as_one_that_can_not_be_written() -> None:
+    full = replace(STORE, sync_ms=None, write_error="/s: can't be written", free_bytes=0)
+    found = {one.check: one for one in judging.judge_store(full)}
+    assert (found["store room"].verdict, found["store room"].detail[:8]) == ("fail", "0.0 MiB ")
+
+
+def test_a_store_that_is_looked_for_in_the_folder_of_the_command_is_warned_of() -> None:
+    [found, *_] = judging.judge_store(replace(STORE, exists=False, is_relative=True))
+    assert found.verdict is Verdict.WARN
+    assert "store.url is relative" in found.detail
+    assert "STATE_DIRECTORY=" in found.advice
+
+
 def test_a_store_that_is_not_there_yet_is_no_failure() -> None:
     findings = judging.judge_store(replace(STORE, exists=False))
     assert verdicts(findings) == ["note", "ok", "ok"]
@@ -83,7 +97,11 @@ def test_a_store_that_is_not_there_yet_is_no_failure() -> None:
         (SecretFile("/s/t", 0o600), ["ok"]),
         (SecretFile("/s/t", 0o640), ["warn"]),
         (SecretFile("/s/t", 0o604), ["fail"]),
+        (SecretFile("/s/t", 0o644, is_sheltered=True), ["warn"]),
+        (SecretFile("/s/t", 0o600, stranger=1000), ["fail"]),
         (SecretFile("/b.toml", 0o644, is_config=True), ["ok"]),
+        (SecretFile("/b.toml", 0o646, is_config=True), ["fail"]),
+        (SecretFile("/b.toml", 0o640, is_config=True, stranger=1000), ["fail"]),
         (SecretFile("/b.toml", 0o640, is_config=True, keys=("cention.token",)), ["note"]),
         (SecretFile("/b.toml", 0o644, is_config=True, keys=("cention.token",)), ["fail", "note"]),
     ],
@@ -200,8 +218,29 @@ def test_an_answer_is_judged_by_what_is_needed(
     ],
 )
 def test_the_last_events_age_is_told(newest: float | None, verdict: str, words: str) -> None:
-    found = judging.judge_last_event(newest, NOW)
+    found = judging.judge_last_event(newest, NOW, has_store=True)
     assert (found.verdict, words in found.detail) == (verdict, True), found
+
+
+def test_of_events_in_a_store_that_is_not_there_nothing_is_said() -> None:
+    found = judging.judge_last_event(None, NOW, has_store=False)
+    assert (found.verdict, found.detail) == ("note", "skipped: there is no store to look into")
+
+
+@pytest.mark.parametrize(
+    ("media_type", "verdict"),
+    [("application/vnd.api+json", "ok"), ("", "ok"), ("text/html", "warn")],
+)
+def test_something_else_that_answers_in_centions_place_is_warned_of(
+    media_type: str, verdict: str
+) -> None:
+    assert judging.judge_answer(replace(ANSWER, media_type=media_type)).verdict == verdict
+
+
+def test_a_token_for_reports_lacks_the_claim_for_them() -> None:
+    needed = (*ALL, judging.READ_CLAIM)
+    found = judging.judge_token(["reports"], TokenClaims(claims=ALL), NOW, needed)
+    assert (found.verdict, judging.READ_CLAIM in found.detail) == (Verdict.WARN, True)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +256,7 @@ def test_the_last_events_age_is_told(newest: float | None, verdict: str, words: 
     ],
 )
 def test_tight_limits_are_warned_of(facts: LimitFacts, expected: list[str]) -> None:
-    assert verdicts(judging.judge_limits(facts)) == expected
+    assert verdicts(judging_machine.judge_limits(facts)) == expected
 
 
 UNIT = {
@@ -239,13 +278,19 @@ UNIT = {
         (UnitFacts({**UNIT, "User": ""}), "warn", "User=root"),
         (UnitFacts({**UNIT, "ProtectSystem": "no"}), "warn", "ProtectSystem=no"),
         (UnitFacts({**UNIT, "ActiveState": "failed"}), "fail", "failed"),
+        (
+            UnitFacts({**UNIT, "ActiveState": "activating", "SubState": "auto-restart"}),
+            "fail",
+            "auto-restart",
+        ),
+        (UnitFacts({**UNIT, "NeedDaemonReload": "yes"}), "warn", "has changed since"),
         (UnitFacts(skipped="there is no systemd here"), "note", "skipped: there is no systemd"),
     ],
 )
 def test_a_unit_is_compared_with_the_one_that_comes_with_the_bridge(
     facts: UnitFacts, verdict: str, words: str
 ) -> None:
-    found = judging.judge_unit(facts)
+    found = judging_machine.judge_unit(facts)
     assert (found.verdict, words in found.detail) == (verdict, True), found
 
 

@@ -10,7 +10,7 @@ from bridge.app import measuring
 from bridge.app.judging import judge_store
 from bridge.app.measured import SecretFile
 from bridge.settings import load_settings
-from bridge.storage.engine import DaemonLock, open_engine
+from bridge.storage.engine import DaemonLock, open_engine, unfinished_mark
 from bridge.storage.schema import prepare
 
 TOML = """\
@@ -51,7 +51,7 @@ class TestSecrets:
         settings = load_settings(config=config, secrets_dir=folder, environ={})
         expected = [
             SecretFile(str(folder), 0o700),
-            SecretFile(str(folder / "callbacks.secret"), 0o604),
+            SecretFile(str(folder / "callbacks.secret"), 0o604, is_sheltered=True),
             SecretFile(
                 str(config),
                 0o644,
@@ -65,6 +65,21 @@ class TestSecrets:
         given = {"CREDENTIALS_DIRECTORY": str(folder)}
         assert measuring.secret_files(settings, config, None, given) == expected
         assert measuring.secret_files(settings, None, None, {}) == []
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+    def test_a_file_of_somebody_elses_is_told_unless_it_is_the_daemons(
+        self, tmp_path: Path
+    ) -> None:
+        config, state = tmp_path / "bridge.toml", tmp_path / "state"
+        state.mkdir()
+        config.write_text(f'{TOML}[store]\nurl = "sqlite:///{state}/bridge.db"\n')
+        os.chown(config, 4711, 4711)
+        settings = load_settings(config=config, secrets_dir=None, environ={})
+        [found] = measuring.secret_files(settings, config, None, {})
+        assert found.stranger == 4711
+        os.chown(state, 4711, 4711)
+        [found] = measuring.secret_files(settings, config, None, {})
+        assert found.stranger is None
 
 
 class TestStore:
@@ -113,6 +128,17 @@ class TestStore:
         facts = measuring.store(f"sqlite:///{store}")
         assert facts.schema == schema
         assert said in facts.schema_error
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+    def test_what_belongs_to_another_user_beside_it_is_told(self, store: Path) -> None:
+        for end in ("-wal", "-shm", ".lock"):
+            Path(f"{store}{end}").touch()
+        os.chown(f"{store}.lock", 4711, 4711)
+        assert measuring.store(f"sqlite:///{store}").strangers == ("bridge.db.lock",)
+
+    def test_a_restore_that_was_cut_short_is_told(self, store: Path) -> None:
+        unfinished_mark(store).touch()
+        assert "was cut short" in measuring.store(f"sqlite:///{store}").schema_error
 
     def test_who_holds_the_lock_is_told_without_trying_it(self, store: Path) -> None:
         lock = DaemonLock(f"sqlite:///{store}")

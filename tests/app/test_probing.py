@@ -142,12 +142,30 @@ def test_a_clock_that_is_off_is_known_by_the_date(off_s: int) -> None:
     assert judge_clock([facts]).verdict is Verdict.FAIL
 
 
+def test_what_an_answer_says_that_it_is_is_told() -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(text="<p>Sign in", content_type="text/html")
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    with BackgroundServer(app, listen(0)) as server:
+        facts = probing.ask("Cention", server.url, "t", needs_lists=False)
+    assert (facts.status, facts.media_type) == (200, "text/html")
+
+
 def test_a_date_that_is_none_tells_nothing() -> None:
     assert probing.unix_time("yesterday") is None
     assert probing.unix_time(None) is None
 
 
 class TestRunning:
+    def test_who_may_not_look_is_told_who_may(self) -> None:
+        def breaks() -> list[Finding]:
+            raise PermissionError(13, "Permission denied")
+
+        [found] = checkup.run_all([Check("store", breaks)], 5.0)
+        assert found.advice == "run this as root, or as the daemon's user"
+
     def test_one_that_breaks_and_one_that_hangs_keep_no_other_from_its_answer(self) -> None:
         never = threading.Event()
 
@@ -170,6 +188,7 @@ class TestRunning:
             ("two", "warn"),
             ("three", "ok"),
         ]
+        assert found[0].advice == "look by hand"
         assert "ValueError" in found[0].detail
         assert "secret" not in found[0].detail
         assert "not done within" in found[1].detail

@@ -76,12 +76,15 @@ class TestBackup:
         assert "--force" in result.stderr
         assert site.run("backup", backup, "--force").exit_code == 0
 
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
     def test_one_that_is_ended_on_the_way_leaves_nothing(
-        self, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self,
+        site: Site,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        number: signal.Signals,
     ) -> None:
-        monkeypatch.setattr(
-            "bridge.storage.backups._pack", lambda *_: signal.raise_signal(signal.SIGTERM)
-        )
+        monkeypatch.setattr("bridge.storage.backups._pack", lambda *_: signal.raise_signal(number))
         before = {one.name for one in tmp_path.iterdir()}
         assert site.run("backup", tmp_path / "b.tar").exit_code == 1
         assert {one.name for one in tmp_path.iterdir()} == before
@@ -131,6 +134,7 @@ class TestRestore:
             "events": 2,
             "waiting": {"contact_card": 1, "end_errand": 1, "new_errand": 1},
             "stopped": 0,
+            "unsettled_calls": 0,
             "held": 0,
             "files": 0,
         }
@@ -142,13 +146,21 @@ class TestRestore:
         [letter] = site.read("dead-letters", "list", "--state", "held")
         assert "restored from a backup" in letter["error"]
 
+    def test_calls_that_are_yet_to_be_settled_are_told_for_they_are_not_held(
+        self, site: Site, backup: Path
+    ) -> None:
+        site.take(event("call.queued", referenceId="r2"))
+        site.run("backup", backup, "--force")
+        said = site.run("restore", backup, "--yes", "--hold").stdout
+        assert "Yet to be settled in it: 1 call." in said
+
     def test_beside_a_daemon_it_refuses(self, site: Site, backup: Path) -> None:
         lock = DaemonLock(f"sqlite:///{site.store}")
         result = site.run("restore", backup, "--yes")
         lock.release()
         assert result.exit_code == 1
         assert "another daemon is at work on" in result.stderr
-        assert "stop it first" in result.stderr
+        assert "stop it first (systemctl stop aventa-bridge.socket" in result.stderr
         assert site.run("restore", backup, "--yes").exit_code == 0
 
     def test_a_damaged_backup_is_told_in_one_line(self, site: Site, backup: Path) -> None:

@@ -56,6 +56,35 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
+def test_each_source_says_what_it_asks_for_in_numbers(config: Path) -> None:
+    hooks = """
+[http]
+auth_tokens = ["kanarie-1", "kanarie-2"]
+twilio_auth_tokens = ["kanarie-3"]
+allowed_addresses = ["192.0.2.7"]
+[[hooks]]
+name = "desk"
+signing_secrets = ["whsec_a2FuYXJpZQ=="]
+[[hooks]]
+name = "plain"
+"""
+    config.write_text(TOML + hooks)
+    result = run("--config", config)
+    assert "source aventa: asks for 2 auth_tokens or 1 twilio_auth_tokens, and 1 allowed" in (
+        result.stdout
+    )
+    assert "source desk: asks for 1 signing_secrets, and 1 allowed_addresses" in result.stdout
+    assert "kanarie" not in result.output
+    assert "a2FuYXJpZQ" not in result.output
+    sources = json.loads(run("--config", config, "--json").stdout)["sources"]
+    assert [one["source"] for one in sources] == ["aventa", "desk", "plain"]
+    assert sources[2]["credentials"] == {"auth_tokens": 2, "twilio_auth_tokens": 1}
+
+
+def test_a_source_that_asks_for_nothing_says_so(config: Path) -> None:
+    assert "source aventa: asks for nothing: only this machine" in run("--config", config).stdout
+
+
 def test_right_settings_are_shown_as_a_table_of_routes(config: Path) -> None:
     result = run("--config", config)
     assert result.exit_code == 0

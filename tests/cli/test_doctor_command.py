@@ -154,11 +154,14 @@ def test_a_token_is_read(site: Site, token: str, verdict: str, words: str) -> No
     assert answered["detail"][:3] == ("200" if verdict == "warn" else "401")
 
 
-def test_a_secret_that_anybody_may_read_fails(site: Site) -> None:
+def test_a_secret_that_anybody_may_read_fails_unless_its_folder_is_closed(site: Site) -> None:
     path = put_secret(site, "callbacks.secret", "a-secret-of-the-callbacks")
     path.chmod(0o644)
+    found = run(site, 0)
+    assert "only its folder keeps others out" in found["secrets"]["detail"]
+    path.parent.chmod(0o755)
     found = run(site, 1)
-    assert str(path) in found["secrets"]["detail"]
+    assert str(path.parent) in found["secrets"]["detail"]
     assert "chmod" in found["secrets"]["advice"]
 
 
@@ -191,6 +194,14 @@ def test_each_token_is_tried_once_in_each_workspace(site: Site, sandbox: str) ->
     tried = [one["detail"][:3] for name, one in found.items() if name.endswith(", answers")]
     assert tried == ["401"] * 10
     assert found["Cention answers"]["detail"].startswith("2 further tokens were not tried")
+
+
+def test_the_token_of_reports_is_looked_at_too(site: Site, sandbox: str) -> None:
+    site.write(f"{TOML.format(base_url=sandbox)}[reports]\nenabled = true\n")
+    put_secret(site, "reports.token", make_token(b"sandbox", expires_at=time.time() - 90_000))
+    found = run(site, 1)
+    assert found["token of reports"]["detail"] == "expired 25 hours ago"
+    assert found["token of default"]["verdict"] == "ok"
 
 
 def test_to_whom_answers_are_sent_on_is_only_connected_to(site: Site) -> None:

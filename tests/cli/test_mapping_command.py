@@ -149,10 +149,11 @@ def test_a_mapping_is_shown_to_be_copied(site: Site) -> None:
 
 def test_check_names_the_hooks(site: Site) -> None:
     site.write(f'{TOML}[[hooks]]\nname = "desk"\nmapping = "own"\nauth_tokens = ["x"]\n')
-    hooks = {one["path"]: one for one in site.read("check")["hooks"]}
-    assert hooks["/v1/hooks/desk"]["authentication"] == "authenticated by itself"
-    assert hooks["/v1/hooks/own"]["mapping"] == "own"
-    assert "/v1/hooks/desk: by mapping own" in site.run("check").stdout
+    sources = {one["source"]: one for one in site.read("check")["sources"]}
+    assert sources["desk"]["mapping"] == sources["own"]["mapping"] == "own"
+    assert sources["desk"]["credentials"] == {"auth_tokens": 1}
+    assert sources["own"]["credentials"] == sources["aventa"]["credentials"] == {}
+    assert "source desk: asks for 1 auth_tokens" in site.run("check").stdout
 
 
 class TestReplay:

@@ -52,7 +52,7 @@ def test_only_a_429_slows_the_whole_upstream_down() -> None:
     assert not judge(Kind.NEW_ERRAND, Reply(status=503)).pauses_rate
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", [kind for kind in Kind if not kind.is_of_ticket])
 @pytest.mark.parametrize(
     ("own_misses", "misses", "verdict"),
     [
@@ -69,6 +69,12 @@ def test_a_404_is_the_deliverys_own_or_its_workspaces(
 ) -> None:
     ruling = judge(kind, Reply(status=404), own_misses=own_misses, misses=misses)
     assert ruling.verdict is verdict
+
+
+@pytest.mark.parametrize("kind", [Kind.PICK_TICKET, Kind.CLOSE_ROOM])
+def test_a_404_about_a_ticket_is_that_tickets(kind: Kind) -> None:
+    ruling = judge(kind, Reply(status=404), own_misses=1, misses=9)
+    assert ruling.verdict is Verdict.REJECTED
 
 
 @pytest.mark.parametrize("failure", list(Failure))

@@ -11,8 +11,9 @@ from bridge.domain.routes import Route, RouteTable
 from bridge.domain.rules import RuleBook
 from bridge.inbound import bodies
 from bridge.inbound.auth import Doorkeeper
-from bridge.inbound.events import EventsEndpoint
+from bridge.inbound.events import DoorPorts, EventsEndpoint
 from bridge.inbound.server import Door, Listener, Place, door_runner
+from bridge.inbound.strangers import Strangers
 from bridge.ops.clock import SystemClock
 from bridge.ops.logs import configure, stderr
 from bridge.ops.metrics import BridgeMetrics
@@ -43,9 +44,11 @@ async def test_bodies_beyond_the_budget_are_asked_to_come_back(
         digest_key=digest_key(engine),
         on_work=lambda _gates: None,
     )
-    endpoint = EventsEndpoint(
-        ingest=ingest, writer=writer, clock=clock, meter=meter, log=log, doorkeeper=Doorkeeper()
+    strangers = Strangers(log, clock)
+    ports = DoorPorts(
+        ingest=ingest, writer=writer, clock=clock, meter=meter, log=log, strangers=strangers
     )
+    endpoint = EventsEndpoint(ports, doorkeeper=Doorkeeper())
     begun, go_on = asyncio.Event(), asyncio.Event()
 
     async def post(request: web.BaseRequest) -> web.StreamResponse:

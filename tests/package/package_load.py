@@ -20,15 +20,17 @@ _CALLERS: Final = 4
 _PATIENCE_S: Final = 60.0
 
 
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    """Wait for something to become true.
+def wait_until(
+    condition: Callable[[], bool], what: str, is_vain: Callable[[], bool] = lambda: False
+) -> None:
+    """Wait for something to become true, unless that has become vain.
 
     Raises:
         PackageError: it did not.
     """
     never, end_s = threading.Event(), time.monotonic() + _PATIENCE_S
     while not condition():
-        if time.monotonic() > end_s:
+        if time.monotonic() > end_s or is_vain():
             raise PackageError(f"not within {_PATIENCE_S:.0f} s: {what}")
         never.wait(0.1)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 # What the package depends on, and no more.
-_WITH: Final = "python3,systemd,passwd"
+_WITH: Final = "python3,systemd,passwd,ca-certificates"
 _SOURCES: Final = Path("/etc/apt")
 # What dpkg and the programs that keep users leave of any package.
 _OTHERS: Final = (
@@ -43,11 +43,11 @@ def run(*command: str | Path, cwd: Path | None = None) -> str:
     return done.stdout
 
 
-def _archive(cache: Path) -> Path:
+def archive(cache: Path) -> Path:
     """Return a clean Debian as an archive, of the release and from the sources of this machine."""
-    archive = cache / "root.tar"
-    if archive.exists():
-        return archive
+    made = cache / f"root-{_WITH.replace(',', '-')}.tar"
+    if made.exists():
+        return made
     cache.mkdir(parents=True, exist_ok=True)
     options = cache / "apt.conf"
     options.write_text(run("apt-config", "dump", "Acquire"))
@@ -57,7 +57,7 @@ def _archive(cache: Path) -> Path:
         *_SOURCES.glob("sources.list.d/*.sources"),
     ]
     release = run("sh", "-c", '. /etc/os-release; echo "$VERSION_CODENAME"').strip()
-    made = cache / "root.new.tar"
+    new = cache / "root.new.tar"
     run(
         "mmdebstrap",
         "--mode=root",
@@ -65,11 +65,11 @@ def _archive(cache: Path) -> Path:
         f"--include={_WITH}",
         f"--aptopt={options}",
         release,
-        made,
+        new,
         *sorted(one for one in sources if one.stat().st_size),
     )
-    made.rename(archive)
-    return archive
+    new.rename(made)
+    return made
 
 
 class Root:
@@ -79,7 +79,7 @@ class Root:
         """Unpack it into a folder that isn't there yet."""
         self.folder = folder
         folder.mkdir()
-        run("tar", "--extract", "--file", _archive(cache), "--directory", folder)
+        run("tar", "--extract", "--file", archive(cache), "--directory", folder)
         # systemd-tmpfiles asks it about each file.
         run("mount", "--bind", "/proc", folder / "proc")
 

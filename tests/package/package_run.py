@@ -19,20 +19,21 @@ from package_manager import LOOPBACK, Manager, free_port
 from package_root import PackageError, Root, differences, run
 
 _REPOSITORY: Final = Path(__file__).parents[2]
-_CACHE: Final = _REPOSITORY / "build" / "package-test"
+CACHE: Final = _REPOSITORY / "build" / "package-test"
 _NEXT: Final = "999.0"
 _ETC: Final = "etc/aventa-bridge"
 _STATE: Final = "var/lib/aventa-bridge"
+_SOURCES: Final = f"--config /{_ETC}/bridge.toml --secrets-dir /{_ETC}/secrets"
 # So many events are answered before the upgrade begins, and again after it.
 _EVENTS: Final = 100
 
 
-def _expect(what: str, *, so: bool) -> None:
+def expect(what: str, *, so: bool) -> None:
     if not so:
         raise PackageError(f"not so: {what}")
 
 
-def _package() -> Path:
+def newest_package() -> Path:
     found = sorted((_REPOSITORY / "dist").glob("aventa-bridge_*.deb"))
     if not found:
         raise PackageError("there is no package in dist/; make deb")
@@ -80,16 +81,23 @@ class Trial:
         ):
             status = self._root.path(path).stat()
             found = status.st_mode, (status.st_uid, status.st_gid)
-            _expect(f"{path} is {mode:o} of {owner}", so=found == (mode, owner))
+            expect(f"{path} is {mode:o} of {owner}", so=found == (mode, owner))
         for wanted in (
             "multi-user.target.wants/aventa-bridge.service",
             "sockets.target.wants/aventa-bridge.socket",
         ):
             link = self._root.path("etc/systemd/system") / wanted
-            _expect(f"{wanted} is enabled", so=link.is_symlink())
+            expect(f"{wanted} is enabled", so=link.is_symlink())
         asked = self._manager.calls()
-        _expect("nothing is started yet", so=not any(" start " in f" {one} " for one in asked))
+        expect("nothing is started yet", so=not any(" start " in f" {one} " for one in asked))
         self._root.run("aventa-bridge", "--help")
+        for wanted in (
+            "man/man1/aventa-bridge.1.gz",
+            "bash-completion/completions/aventa-bridge",
+            "zsh/vendor-completions/_aventa-bridge",
+            "fish/vendor_completions.d/aventa-bridge.fish",
+        ):
+            expect(f"{wanted} is there", so=self._root.path(f"usr/share/{wanted}").is_file())
 
     def set_up(self) -> None:
         """Once it is set up, installing it again starts it, and an event arrives at Cention."""
@@ -106,13 +114,18 @@ class Trial:
         ):
             text = text.replace(f"[{section}]\n", f"[{section}]\n{lines}\n", 1)
         toml.write_text(text)
-        (toml.parent / "secrets" / "cention.token").write_text(self._sandbox.token)
+        token = toml.parent / "secrets" / "cention.token"
+        token.write_text(self._sandbox.token)
+        token.chmod(0o600)
         wrote = self._root.put(self._package)
         asked = self._manager.calls()
         is_asked = any(" start " in f" {one} " for one in asked)
-        _expect(f"it is started, but {asked}; dpkg wrote: {wrote}", so=is_asked)
+        expect(f"it is started, but {asked}; dpkg wrote: {wrote}", so=is_asked)
         self._load.post()
         self._arrived()
+        # From a folder that is not the service's.
+        found = self._root.run("sh", "-c", f"cd /root && aventa-bridge doctor {_SOURCES}")
+        expect(f"doctor finds the store: {found}", so=f"/{_STATE}/bridge.db" in found)
 
     def upgraded(self) -> None:
         """An upgrade under load refuses no connection and loses no event."""
@@ -123,10 +136,11 @@ class Trial:
             self._answered(len(self._load.accepted) + _EVENTS)
         finally:
             self._load.end()
+        expect(f"the store is backed up: {wrote}", so="the store is backed up: /" in wrote)
         if _NEXT not in get(f"http://{self._admin}/metrics").decode():
             raise PackageError(f"the old daemon still runs; dpkg wrote: {wrote}")
-        _expect(f"no connection fails: {self._load.failures}", so=not self._load.failures)
-        _expect(f"each is accepted: {self._load.statuses}", so=set(self._load.statuses) == {202})
+        expect(f"no connection fails: {self._load.failures}", so=not self._load.failures)
+        expect(f"each is accepted: {self._load.statuses}", so=set(self._load.statuses) == {202})
         self._kept()
         self._arrived()
         self._backed_up()
@@ -134,15 +148,15 @@ class Trial:
     def removed(self) -> None:
         """A package that is removed leaves settings and store."""
         self._root.run("dpkg", "--remove", "aventa-bridge")
-        _expect("the program is gone", so=not self._root.path("opt/aventa-bridge").exists())
+        expect("the program is gone", so=not self._root.path("opt/aventa-bridge").exists())
         for path in (f"{_ETC}/bridge.toml", f"{_STATE}/bridge.db"):
-            _expect(f"{path} is kept", so=self._root.path(path).exists())
+            expect(f"{path} is kept", so=self._root.path(path).exists())
 
     def purged(self) -> None:
         """A package that is purged leaves nothing."""
         self._root.run("dpkg", "--purge", "aventa-bridge")
         left = differences(self._clean, self._root.contents())
-        _expect("all is as it was before, but for:\n" + "\n".join(left), so=not left)
+        expect("all is as it was before, but for:\n" + "\n".join(left), so=not left)
 
     def close(self) -> None:
         if self._sandbox is not None:
@@ -156,7 +170,7 @@ class Trial:
         with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True)) as connection:
             kept = {one for (one,) in connection.execute("SELECT event_id FROM events")}
         lost = {event for event, _ in self._load.accepted} - kept
-        _expect(f"each event that was accepted is kept: {len(lost)} lost", so=not lost)
+        expect(f"each event that was accepted is kept: {len(lost)} lost", so=not lost)
 
     def _arrived(self) -> None:
         sandbox = self._sandbox
@@ -165,30 +179,26 @@ class Trial:
         references = {reference for _, reference in self._load.accepted}
         wait_until(lambda: references <= sandbox.steps().keys(), "each call has its errand")
         several = [steps for steps in sandbox.steps().values() if len(steps) != 1]
-        _expect(f"each call has one errand: {several[:3]}", so=not several)
+        expect(f"each call has one errand: {several[:3]}", so=not several)
 
     def _backed_up(self) -> None:
-        try:
-            self._root.run("aventa-bridge", "backup", "--help")
-        except PackageError:
-            _say("this release has no `backup`: an upgrade without one was tried")
-            return
         backup = self._root.path(_STATE) / "before-upgrade.backup"
-        _expect("the store was backed up before the upgrade", so=backup.exists())
+        expect("the store was backed up before the upgrade", so=backup.exists())
+        expect("it is its owner's alone", so=backup.stat().st_mode & 0o777 == 0o600)
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 
 def _lint(package: Path) -> None:
     if shutil.which("lintian") is None:
-        _say("lintian is not installed: the package is not checked by it")
+        say("lintian is not installed: the package is not checked by it")
         return
     # Run as root, as where nothing else is.
     run("lintian", "--allow-root", "--fail-on", "error,warning", package)
-    _say(f"lintian has nothing against {package.name}")
+    say(f"lintian has nothing against {package.name}")
 
 
 def main() -> int:
@@ -196,9 +206,9 @@ def main() -> int:
     began_s = time.monotonic()
     try:
         with tempfile.TemporaryDirectory(prefix="bridge-package-") as name, ExitStack() as stack:
-            folder, package = Path(name), _package()
+            folder, package = Path(name), newest_package()
             _lint(package)
-            root = stack.enter_context(closing(Root(folder / "root", _CACHE)))
+            root = stack.enter_context(closing(Root(folder / "root", CACHE)))
             manager = stack.enter_context(closing(Manager(root)))
             following = _next_version(package, folder)
             trial = stack.enter_context(closing(Trial(root, manager, package, following)))
@@ -212,11 +222,11 @@ def main() -> int:
                 try:
                     part()
                 except PackageError as error:
-                    _say(f"{part.__doc__}\n  FAILED: {error}\n{manager.log()[-3000:]}")
+                    say(f"{part.__doc__}\n  FAILED: {error}\n{manager.log()[-3000:]}")
                     return 1
-                _say(f"{part.__doc__}  ({time.monotonic() - began_s:.0f} s)")
+                say(f"{part.__doc__}  ({time.monotonic() - began_s:.0f} s)")
     except PackageError as error:
-        _say(f"FAILED: {error}")
+        say(f"FAILED: {error}")
         return 1
     return 0
 

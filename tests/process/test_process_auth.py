@@ -6,6 +6,8 @@ import hmac
 import json
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from process_client import JSON, PROBLEM, Reply, event
@@ -28,9 +30,11 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield site
 
 
-def signed(body: bytes, *keys: bytes, age_s: float = 0.0) -> dict[str, str | bytes]:
+def signed(
+    body: bytes, *keys: bytes, age_s: float = 0.0, message_id: str = "msg_1"
+) -> dict[str, str | bytes]:
     """Return the three headers of a signed message, one signature a key."""
-    identity, moment = "msg_1", str(int(time.time() - age_s))
+    identity, moment = message_id, str(int(time.time() - age_s))
     content = f"{identity}.{moment}.".encode() + body
     signatures = [
         "v1," + base64.b64encode(hmac.digest(key, content, hashlib.sha256)).decode() for key in keys
@@ -142,3 +146,81 @@ def test_a_signed_message_gives_its_id_to_an_event_without_one(guarded: Site) ->
     body = json.dumps(queued).encode()
     reply = post(guarded, body, signed(body, KEYS[0]))
     assert (reply.status, reply.json["eventId"]) == (202, "msg_1")
+
+
+def test_a_signed_message_that_comes_again_is_a_duplicate_and_does_nothing(guarded: Site) -> None:
+    queued = event("call.answered", deviceId=1, extensionId=1)
+    with_id = json.dumps(queued).encode()
+    without_id = json.dumps({k: v for k, v in queued.items() if k != "eventId"}).encode()
+    guarded.daemon.drain()
+    before = guarded.daemon.figures()
+    # The message's id is another than the event's, and the same where the event has none.
+    for body in (with_id, without_id):
+        headers = signed(body, KEYS[0], message_id=f"msg_{hashlib.sha256(body).hexdigest()[:8]}")
+        first, again, once_more = (post(guarded, body, headers) for _ in range(3))
+        assert (first.status, first.json["status"]) == (202, "accepted")
+        for reply in (again, once_more):
+            assert (reply.status, reply.json["status"]) == (200, "duplicate")
+            assert reply.json["eventId"] == first.json["eventId"]
+    after = guarded.daemon.figures()
+    assert after.quarantined == before.quarantined
+
+
+def test_a_signed_batch_that_comes_again_is_nothing_but_duplicates(guarded: Site) -> None:
+    body = json.dumps([event("call.queued") for _ in range(3)]).encode()
+    headers = signed(body, KEYS[0])
+    taken = [
+        {one["status"] for one in post(guarded, body, headers).json["results"]} for _ in range(2)
+    ]
+    assert taken == [{"accepted"}, {"duplicate"}]
+
+
+def test_a_captured_signature_does_not_fit_another_id_or_time(guarded: Site) -> None:
+    body = fresh()
+    headers = signed(body, KEYS[0])
+    assert post(guarded, body, headers).status == 202
+    later = str(int(str(headers["webhook-timestamp"])) + 1)
+    for name, value in (("webhook-id", "msg_other"), ("webhook-timestamp", later)):
+        check_unauthorised(post(guarded, body, {**headers, name: value}))
+
+
+def test_whatever_the_cause_the_answer_is_the_same_and_the_cause_is_counted(guarded: Site) -> None:
+    body = fresh()
+    stale = signed(body, KEYS[0], age_s=4000)
+    causes: dict[str, dict[str, str | bytes]] = {
+        "missing": {},
+        "wrong": {"Authorization": "Bearer wrong"},
+        "stale": stale,
+    }
+    forged = signed(body, b"somebody else's")
+    counted = {
+        reason: guarded.daemon.metric("bridge_auth_refused_total", source="aventa", reason=reason)
+        for reason in ("address", *causes)
+    }
+    replies = [post(guarded, body, headers) for headers in (*causes.values(), forged)]
+    assert len({reply.body for reply in replies}) == 1
+    shown = [
+        {name: value for name, value in reply.headers.items() if name.lower() != "date"}
+        for reply in replies
+    ]
+    assert all(one == shown[0] for one in shown)
+    for reason, more in (("address", 0), ("missing", 1), ("wrong", 2), ("stale", 1)):
+        now = guarded.daemon.metric("bridge_auth_refused_total", source="aventa", reason=reason)
+        assert now == counted[reason] + more, reason
+
+
+def test_strangers_are_told_of_once_a_minute_without_their_address(guarded: Site) -> None:
+    for _ in range(5):
+        check_unauthorised(post(guarded, fresh(), {"Authorization": "Bearer kanarie"}))
+    told = [one for one in guarded.daemon.log() if one["event"] == "authentication refused"]
+    moments = [datetime.fromisoformat(one["timestamp"]) for one in told]
+    assert all(after - before > timedelta(seconds=59) for before, after in pairwise(moments))
+    assert {(one["source"], one["peer"]) for one in told} == {("aventa", "loopback")}
+    refused = sum(
+        guarded.daemon.metric("bridge_auth_refused_total", source="aventa", reason=reason)
+        for reason in ("missing", "wrong", "stale")
+    )
+    assert sum(one["untold"] for one in told) + len(told) <= refused
+    shown = json.dumps(told)
+    assert "kanarie" not in shown
+    assert "127.0.0.1" not in shown

@@ -42,6 +42,19 @@ def test_nothing_is_wrong_with_the_units(tmp_path: Path) -> None:
     _silent(_systemd("systemd-analyze", "verify", "--man=no", *units))
 
 
+def test_the_service_runs_nothing_that_a_small_debian_does_without() -> None:
+    text = (_UNITS / "aventa-bridge.service").read_text()
+    programs = {line.split()[0] for line in re.findall(r"^Exec\w+=(.*)$", text, re.MULTILINE)}
+    assert programs == {"/opt/aventa-bridge/bin/aventa-bridge", "/bin/sh"}
+
+
+def test_no_exit_code_is_given_up_on_which_the_socket_would_start_again_without_a_pause() -> None:
+    text = (_UNITS / "aventa-bridge.service").read_text()
+    assert "Restart=on-failure\n" in text
+    assert "RestartSec=5s\n" in text
+    assert "RestartPreventExitStatus=" not in text
+
+
 def test_the_service_is_exposed_no_more_than_it_has_to_be(tmp_path: Path) -> None:
     (service, _) = _installed(tmp_path)
     done = _systemd("systemd-analyze", "security", "--offline=true", "--no-pager", service)

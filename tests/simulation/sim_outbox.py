@@ -175,6 +175,9 @@ class SimDeliveries:
     def stocked(self, gates: Collection[Gate]) -> set[Gate]:
         return {gate for gate in gates if self.rows.by_gate.get(gate)}
 
+    def stocked_of(self, kinds: Collection[Kind]) -> set[Gate]:
+        return {gate for gate, rows in self.rows.by_gate.items() if rows and gate.kind in kinds}
+
     def claim(self, claim: Claim) -> list[Parcel]:
         parcels = []
         for row in self._heads(claim)[: claim.limit]:

@@ -13,7 +13,9 @@ from msgspec import Struct
 from bridge.domain.calls import Thread
 from bridge.domain.contacts import Key, Person
 from bridge.domain.deliveries import Kind, Payload, State
+from bridge.domain.presence import LegKey, Presence
 from bridge.ports import Attempt, CallKey, Entry, EventKey, Gate, Pause, Quarrel, Refusal, Telling
+from bridge.ports.presence import LegRow
 
 _GONE: Final = object()
 
@@ -85,6 +87,8 @@ class Rows:
     attempts: dict[int, Attempt] = field(default_factory=dict)
     refusals: dict[str, Refusal] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
+    legs: dict[LegKey, LegRow] = field(default_factory=dict)
+    presences: dict[str, Presence] = field(default_factory=dict)
     # Derived from the outbox: by key, by lane, what is ready by gate, and by state.
     by_key: dict[str, int] = field(default_factory=dict)
     by_lane: dict[str, set[int]] = field(default_factory=dict)

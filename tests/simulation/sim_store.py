@@ -6,6 +6,7 @@ from typing import Final
 from msgspec.structs import replace
 from sim_feedback import SimFeedback
 from sim_outbox import SimDeliveries
+from sim_presence import SimPresence
 from sim_rows import CallRow, Row, SightingRow
 
 from bridge.domain.calls import Thread
@@ -193,6 +194,9 @@ class SimTransaction(SimMessages, SimFeedback):
         for key, person_id in keys:
             if key not in self.rows.owners:
                 self.rows.set(self.rows.owners, key, person_id)
+
+    def presence(self) -> SimPresence:
+        return SimPresence(self.rows)
 
     def add_refusals(self, refusals: Sequence[Refusal]) -> None:
         for one in refusals:

@@ -41,11 +41,13 @@ def make_backup(store: Path, target: Path, *, force: bool = False) -> Made:
     return back_up(url_of(store), target, now_us=NOW_US, force=force, progress=silent)
 
 
-def put_back(file: Path, store: Path, *, hold: bool = False) -> Path | None:
+def put_back(
+    file: Path, store: Path, *, hold: bool = False, suffix: str = ".before"
+) -> Path | None:
     with restoring.unpacked(file, store, silent) as found:
         if hold:
             restoring.hold(found.database)
-        return restoring.put_in_place(found, store, ".before")
+        return restoring.put_in_place(found, store, suffix)
 
 
 def dump(store: Path) -> list[str]:

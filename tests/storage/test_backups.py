@@ -1,3 +1,4 @@
+import errno
 import gzip
 import os
 import sqlite3
@@ -23,12 +24,23 @@ from backed import (
 
 from bridge.domain.errors import BackupFailed, StoreUnusable
 from bridge.storage import restoring
-from bridge.storage.backups import DATABASE, MANIFEST, back_up
+from bridge.storage.backups import DATABASE, MANIFEST, back_up, working_folder
 from bridge.storage.engine import open_engine
 from bridge.storage.files import beside
 from bridge.storage.schema import KNOWN_SCHEMAS
 
 pytest_plugins = ["backed_fixtures"]
+
+
+def deny_at(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
+    look = Path.stat
+
+    def stat_unless(self: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        if self == place:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return look(self, follow_symlinks=follow_symlinks)
+
+    monkeypatch.setattr(Path, "stat", stat_unless)
 
 
 class TestBackup:
@@ -119,6 +131,26 @@ class TestBackup:
             make_backup(store, tmp_path, force=True)
         with pytest.raises(BackupFailed, match="is no file"):
             make_backup(store, Path(os.devnull), force=True)
+
+    def test_a_place_that_may_not_be_looked_at_is_refused_in_a_line(
+        self, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # As /root is to the bridge's user; for root, who may run this, there is no such folder.
+        deny_at(monkeypatch, tmp_path / "b.tar")
+        with pytest.raises(BackupFailed, match=r"b.tar: can't be written \(Permission denied\)"):
+            make_backup(store, tmp_path / "b.tar")
+
+    def test_what_a_killed_one_left_goes_with_the_next_and_what_is_in_the_making_stays(
+        self, store: Path, tmp_path: Path
+    ) -> None:
+        left = tmp_path / ".aventa-bridge.making-12345678"
+        left.mkdir()
+        (left / "bridge.db").write_text("callers")
+        with working_folder(tmp_path) as busy:
+            for folder in (left, busy):
+                os.utime(folder, (NOW_US // 1e6, NOW_US // 1e6))
+            make_backup(store, tmp_path / "b.tar")
+            assert {one.name for one in tmp_path.iterdir()} == {"store", "b.tar", busy.name}
 
     def test_without_a_store_there_is_no_backup(self, tmp_path: Path) -> None:
         with pytest.raises(StoreUnusable, match="there is no store"):

@@ -1,5 +1,6 @@
 """What no store can be made of is refused in one line that says what to do."""
 
+import errno
 import os
 import sqlite3
 from contextlib import closing
@@ -9,7 +10,7 @@ import pytest
 
 from bridge.domain.errors import StoreUnavailable, StoreUnusable
 from bridge.storage import engine as engines
-from bridge.storage.engine import DaemonLock, open_engine
+from bridge.storage.engine import DaemonLock, open_engine, open_reader
 
 
 def url_of(folder: Path) -> str:
@@ -30,6 +31,31 @@ def test_a_folder_in_the_files_place_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bridge.db").mkdir()
     with pytest.raises(StoreUnusable, match=r"bridge.db can't be written \("):
         open_engine(url_of(tmp_path))
+
+
+def test_a_store_that_is_not_for_this_user_to_see_is_told_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "bridge.db"
+    path.touch()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(StoreUnusable, match=r"can't be read .* run this as the daemon's user"):
+        open_reader(url_of(tmp_path))
+
+    def refuse(self: Path) -> bool:
+        raise PermissionError(errno.EACCES, str(self))
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    with pytest.raises(StoreUnusable, match=r"can't be read .* run this as the daemon's user"):
+        open_reader(url_of(tmp_path))
+
+
+def test_a_store_that_is_looked_for_from_another_folder_is_told_with_its_whole_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StoreUnusable, match=f"{tmp_path}/var/bridge.db yet.* is relative"):
+        open_reader("sqlite:///var/bridge.db")
 
 
 def test_a_lock_that_cannot_be_made_is_named(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from backed import (
     url_of,
 )
 
-from bridge.domain.errors import BackupFailed
+from bridge.domain.errors import BackupFailed, StoreUnusable
 from bridge.storage import restoring
 from bridge.storage.backups import DATABASE, MANIFEST
 from bridge.storage.engine import open_engine
@@ -92,6 +92,29 @@ class TestRestore:
         with pytest.raises(BackupFailed, match=r"can't be replaced \(Input/output error\)"):
             put_back(backup, store)
         assert dump(store) == before
+
+    def test_one_that_is_cut_short_over_a_damaged_store_lets_no_daemon_start_until_it_is_done_again(
+        self, store: Path, backup: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        expected, replace = dump(store), Path.replace
+        store.write_bytes(b"x" * 8192)
+        Path(f"{store}-wal").write_bytes(b"the old one's")
+
+        def fail(self: Path, target: Path) -> Path:
+            if target == store:
+                raise OSError(errno.EIO, "Input/output error")
+            return replace(self, target)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "replace", fail)
+            with pytest.raises(BackupFailed, match="can't be replaced"):
+                put_back(backup, store)
+        with pytest.raises(StoreUnusable, match="was cut short; `aventa-bridge restore` it again"):
+            open_engine(url_of(store))
+        put_back(backup, store, suffix=".again")
+        open_engine(url_of(store)).dispose()
+        assert dump(store) == expected
+        assert store.with_name("bridge.db.before-wal").read_bytes() == b"the old one's"
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
     def test_root_gives_it_to_whom_its_folder_belongs(self, fresh: Path, backup: Path) -> None:
