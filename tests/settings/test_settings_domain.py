@@ -36,7 +36,6 @@ KEYS = [
     "hooks.public_url",
     "hooks.name",
     "hooks.mapping",
-    "hooks.public_url",
     "admin.listen",
     "store.url",
     "cention.base_url",
