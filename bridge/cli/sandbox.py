@@ -51,7 +51,8 @@ def sandbox(  # noqa: PLR0913 - each is an option
 ) -> None:
     """Run a stand-in for Cention until it is stopped with Ctrl-C.
 
-    It takes errands, their ends and contact cards, and gives reports, as Cention does.
+    It takes errands, their ends and contact cards, and gives reports, as Cention does; and what
+    `provision` sets up, with the access key that it shows.
     What it was sent is shown under /_sandbox: errands, contacts, requests, summary.
     Faults are set there too: POST {"preset": "mixed", "rate": 0.2} to /_sandbox/faults.
 
@@ -90,6 +91,7 @@ async def _serve(options: "SandboxOptions", host: str, port: int, *, as_json: bo
 
     from bridge.sandbox.cention import create_app  # noqa: PLC0415
     from bridge.sandbox.serve import listen, serving, stop_on_signals  # noqa: PLC0415
+    from bridge.sandbox.state import ACCESS_KEY_ID, ACCESS_KEY_SECRET  # noqa: PLC0415
     from bridge.sandbox.tokens import make_token  # noqa: PLC0415
 
     try:
@@ -108,8 +110,11 @@ async def _serve(options: "SandboxOptions", host: str, port: int, *, as_json: bo
                 typer.echo(f"The sandbox listens on {url} (Ctrl-C stops it)")
                 typer.echo(f"What it was sent: {url}/_sandbox/errands")
                 typer.echo("For the bridge's environment:")
+                # In one go: whoever has read the first of these may not be there for another.
                 typer.echo(
                     f"BRIDGE_CENTION__BASE_URL={url} BRIDGE_CENTION__WORKSPACE={workspace}"
-                    f" BRIDGE_CENTION__TOKEN={token}"
+                    f" BRIDGE_CENTION__TOKEN={token}\n"
+                    f"BRIDGE_PROVISION__ACCESS_KEY_ID={ACCESS_KEY_ID}"
+                    f" BRIDGE_PROVISION__ACCESS_KEY_SECRET={ACCESS_KEY_SECRET}"
                 )
             await stop.wait()

@@ -6,7 +6,16 @@ from typing import Annotated
 import typer
 
 from bridge import __version__
-from bridge.cli import agents, contacts, dead_letters, mapping, quarantine, reports, routes
+from bridge.cli import (
+    agents,
+    contacts,
+    dead_letters,
+    mapping,
+    provision,
+    quarantine,
+    reports,
+    routes,
+)
 from bridge.cli.backups import backup, restore
 from bridge.cli.check import check
 from bridge.cli.demo import demo
@@ -71,3 +80,4 @@ app.add_typer(routes.app, name="routes")
 app.add_typer(reports.app, name="reports")
 app.add_typer(agents.app, name="agents")
 app.add_typer(mapping.app, name="mapping")
+app.add_typer(provision.app, name="provision")

@@ -8,6 +8,7 @@
     - `StoreUnusable`: the store can't keep the promise (wrong mode, path or engine, damage)
       - `StoreTooNew`: a newer release has migrated this store
     - `BackupFailed`: a backup can't be made, or a file is none that can be restored
+  - `CentreUnready`: a centre can't be set up as the settings are
   - `InvalidRule`: a rule can't be used as it is written
     - `InvalidTemplate`: one of its texts can't be rendered
     - `InvalidExpression`: its condition can't be evaluated
@@ -41,6 +42,10 @@ class InvalidEvent(BridgeError):  # noqa: N818 - the field's own term; every err
         self.issues = issues
         self.event_id = event_id
         self.event_type = event_type
+
+
+class CentreUnready(BridgeError):  # noqa: N818 - as above
+    """A centre can't be set up as the settings are; the message says what is missing."""
 
 
 class InvalidRule(BridgeError):  # noqa: N818 - as above

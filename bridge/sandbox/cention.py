@@ -10,6 +10,8 @@ Under `/s/<workspace>/capi/json/` it takes, by the vendor's pages,
 | `c3_dirty_facebook_ratings`, `c3_facebook_ratings/<id>` | `GET`, in the same way |
 | `c3_response_attachments/<id>`, `c3_area_archives/<id>` | `GET` what goes with an answer |
 
+Under `/s/<workspace>/v1/` it takes what sets a centre up (`bridge.sandbox.administration`).
+
 Under `/cs-chat-ticket` it is One View's chat-ticket API (`bridge.sandbox.oneview`).
 
 Under `/_sandbox` it shows what it was sent, and is told what to do (`bridge.sandbox.readback`):
@@ -21,7 +23,6 @@ between the media types and the JSON (`bridge.sandbox.strikes`).
 """
 
 import functools
-import itertools
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Final
@@ -29,18 +30,18 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from bridge.sandbox import kinds, vendor
+from bridge.sandbox.administration import PATH as ADMINISTRATION_PATH
+from bridge.sandbox.administration import administer
 from bridge.sandbox.jsonapi import ApiError, check_accept, check_content_type
 from bridge.sandbox.keys import EXCHANGE, STATE, TOKEN
 from bridge.sandbox.oneview import BASE, create_desk, create_oneview
 from bridge.sandbox.readback import create_readback
-from bridge.sandbox.state import Exchange, SandboxOptions, SandboxState
-from bridge.sandbox.strikes import NoAnswer, stop_late_effects, strike_early, take_effect
+from bridge.sandbox.recording import BODY_BYTES_MAX, record_request
+from bridge.sandbox.state import SandboxOptions, SandboxState
+from bridge.sandbox.strikes import stop_late_effects, strike_early, take_effect
 from bridge.sandbox.tokens import TokenError, read_token
 
 __all__ = ["BODY_BYTES_MAX", "SandboxOptions", "create_app"]
-
-# Ten attachments of 10 MiB together, in base64, and the rest of the errand.
-BODY_BYTES_MAX: Final = 16 * 1024 * 1024
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -64,8 +65,10 @@ def create_app(options: SandboxOptions | None = None) -> web.Application:
     # The limit is the outermost application's; one of those within it would be without effect.
     app = web.Application(client_max_size=BODY_BYTES_MAX)
     app[STATE] = state
+    # Before what else is under /s, which takes all that comes to it.
+    app.router.add_route(hdrs.METH_ANY, ADMINISTRATION_PATH, administer)
     app.add_subapp("/s", _create_vendor(state))
-    app.add_subapp(BASE, create_oneview(state, _record))
+    app.add_subapp(BASE, create_oneview(state, record_request))
     # Before the pages that it is a part of, or these would answer for it.
     app.add_subapp("/_sandbox/oneview", create_desk(state))
     app.add_subapp("/_sandbox", create_readback(state))
@@ -75,7 +78,7 @@ def create_app(options: SandboxOptions | None = None) -> web.Application:
 def _create_vendor(state: SandboxState) -> web.Application:
     app = web.Application(
         middlewares=[
-            _record,
+            record_request,
             strike_early,
             _answer_errors,
             _check_workspace,
@@ -90,43 +93,6 @@ def _create_vendor(state: SandboxState) -> web.Application:
         handler = functools.partial(_handle, effect)
         app.router.add_route(method, f"/{{workspace}}/capi/json/{path}", handler)
     return app
-
-
-@web.middleware
-async def _record(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    state = request.app[STATE]
-    too_large = False
-    try:
-        body = await request.read()
-    except web.HTTPRequestEntityTooLarge:
-        body, too_large = b"", True
-    exchange = Exchange(
-        sequence=0,
-        wall_time=state.options.wall_clock(),
-        monotonic=state.options.clock(),
-        method=request.method,
-        path=request.path_qs,
-        headers=tuple(itertools.starmap(_shown_header, request.headers.items())),
-        body=body,
-    )
-    request[EXCHANGE] = exchange
-    state.requests.begin(exchange)
-    if too_large:
-        detail = f"The body is larger than {BODY_BYTES_MAX} bytes"
-        response: web.StreamResponse = ApiError(413, detail).response()
-    else:
-        response = await handler(request)
-    if not isinstance(response, NoAnswer):
-        state.requests.finish(exchange, response.status)
-    return response
-
-
-# Requests of one client differ in few headers, so that most of them are kept once.
-@functools.lru_cache(maxsize=4096)
-def _shown_header(name: str, value: str) -> tuple[str, str]:
-    """Return a header as it is shown: of Authorization only the scheme, never the token."""
-    shown = f"{value.partition(' ')[0]} …" if name.lower() == "authorization" else value
-    return str(name), shown
 
 
 @web.middleware

@@ -4,7 +4,7 @@ A rule is a JSON object with any of
 
 | field | means |
 | --- | --- |
-| `kinds` | strikes requests of these types only, as `c3_new_errands`; absent: all |
+| `kinds` | strikes requests of these types only, as `c3_new_errands` or `area`; absent: all |
 | `probability` | 0 to 1, the share of these requests that it strikes; absent: 1 |
 | `times` | strikes so often at most; absent: for ever |
 

@@ -1,5 +1,6 @@
 """The types of request that the sandbox takes, and the claim of a token that each asks for."""
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -26,6 +27,15 @@ CLAIMS: Final[Mapping[str, str]] = {
     ATTACHMENTS: GET_ATTACHMENT,
     ARCHIVES: GET_ATTACHMENT,
 }
+# What the administration API takes, as faults name it: the last word of the path, but for an id.
+ORG: Final = "org"
+AREA: Final = "area"
+TAG: Final = "tag"
+KEYWORDS: Final = "keywords"
+AUTOTAGS: Final = "autotags"
+SIP: Final = "sip"
+ADMINISTRATION: Final = (ORG, AREA, TAG, KEYWORDS, AUTOTAGS, SIP)
+_ADMINISTRATION_PATH: Final = re.compile(r"/s/[^/]*/v1/(?:routing/)?([a-z]+)")
 
 
 # What the stand-in for One View takes, by the first word of the path after `/v1/`.
@@ -38,14 +48,18 @@ _ONEVIEW: Final[Mapping[str, str]] = {
     "rooms": "oneview_rooms",
 }
 # All that a fault may be for.
-KINDS: Final = (*CLAIMS, *dict.fromkeys(_ONEVIEW.values()))
+KINDS: Final = (*CLAIMS, *dict.fromkeys(_ONEVIEW.values()), *ADMINISTRATION)
 
 
 def kind_of(path: str) -> str:
-    """Return the type in a path `/s/<workspace>/capi/json/<type>[/<id>]`, empty where none is.
+    """Return the type in a path, empty where none is.
 
-    In a path `/cs-chat-ticket/v1/<word>` it is what that word is for.
+    `/s/<workspace>/capi/json/<type>[/<id>]`, or `/s/<workspace>/v1/[routing/]<type>[/<id>]`. In a
+    path `/cs-chat-ticket/v1/<word>` it is what that word is for.
     """
+    administration = _ADMINISTRATION_PATH.match(path)
+    if administration is not None:
+        return administration[1]
     parts = path.split("/")
     if parts[2:3] == ["v1"]:
         return _ONEVIEW.get(parts[3], "") if len(parts) > 3 else ""

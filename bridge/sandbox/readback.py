@@ -5,6 +5,7 @@
 | `GET /errands` | shows errands, the oldest first; `?after=<id>` only those with a higher id |
 | `GET /dirty` | shows by workspace the ids of the errands that are listed as changed |
 | `GET /contacts` | shows contact cards, the oldest first |
+| `GET /administered` | shows by workspace and kind what was set up and not deleted, by id |
 | `GET /requests` | shows every request under /s/; `?after=<sequence>` only later ones |
 | `GET /summary` | shows counts, and each reference's steps in order, unless `?references=0` |
 | `GET /token` | gives a token; `?claims=a,b&area=x&ttl=3600` (seconds; negative: expired already) |
@@ -61,6 +62,7 @@ def create_readback(state: SandboxState) -> web.Application:
     app.router.add_get("/errands", _errands)
     app.router.add_get("/dirty", _dirty)
     app.router.add_get("/contacts", _contacts)
+    app.router.add_get("/administered", _administered)
     app.router.add_get("/requests", _requests)
     app.router.add_get("/summary", _summary)
     app.router.add_get("/token", _token)
@@ -99,6 +101,11 @@ async def _dirty(request: web.Request) -> web.Response:
 
 async def _contacts(request: web.Request) -> web.Response:
     return _list(reversed(list(request.app[STATE].cards)))
+
+
+async def _administered(request: web.Request) -> web.Response:
+    state = request.app[STATE]
+    return _json({workspace: state.administered.shown(workspace) for workspace in state.rates})
 
 
 async def _requests(request: web.Request) -> web.Response:

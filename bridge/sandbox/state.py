@@ -8,13 +8,14 @@ import asyncio
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
 
 import orjson
 
+from bridge.sandbox.administered import AdministeredBook
 from bridge.sandbox.callbacks import AnswerIds, CallbackBook, answer_ids
 from bridge.sandbox.chats import ChatDesk
 from bridge.sandbox.contacts import CardFile
@@ -24,6 +25,9 @@ from bridge.sandbox.files import FileBook
 from bridge.sandbox.ratings import RatingBook
 
 RATE_WINDOW_SECONDS: Final = 60.0
+# Fixed, as the key of tokens is.
+ACCESS_KEY_ID: Final = "sandbox-key"
+ACCESS_KEY_SECRET: Final = "sandbox-key-secret"  # noqa: S105 - opens nothing but the sandbox
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +46,10 @@ class SandboxOptions:
             no SLA.
         callback_url: where to tell of answered errands, http or https; empty: nowhere.
         callback_secret: sent along with that; empty: none is.
+        access_keys: by id, the secrets that administration requests are signed with.
+        struct_signing: how structs are signed, as `provision.struct_signing`; None: either way.
+        watch: told of each administration request, `before` and `after` it takes effect, and its
+            number from 1; where it says False, the client is hung up on there and then.
     """
 
     requests_per_minute: int = 1000
@@ -54,6 +62,11 @@ class SandboxOptions:
     sla_delay_seconds: float = 60.0
     callback_url: str = ""
     callback_secret: str = field(default="", repr=False)
+    access_keys: Mapping[str, str] = field(
+        default_factory=lambda: {ACCESS_KEY_ID: ACCESS_KEY_SECRET}, repr=False
+    )
+    struct_signing: str | None = None
+    watch: Callable[[str, int], bool] = lambda _moment, _number: True
 
 
 @dataclass(slots=True)
@@ -162,6 +175,7 @@ class SandboxState:
         self.cards = CardFile(KEPT_MAX)
         self.files = FileBook()
         self.callbacks = CallbackBook()
+        self.administered = AdministeredBook()
         self.chats = ChatDesk()
         self.answer_ids: Iterator[AnswerIds] = answer_ids()
         self.requests = RequestLog()
@@ -178,6 +192,7 @@ class SandboxState:
         self.files.clear()
         self.chats.clear()
         self.callbacks.clear()
+        self.administered.clear()
         self.callbacks.set(self.options.callback_url, self.options.callback_secret)
         self.requests.clear()
         self.faults.reset()

@@ -54,7 +54,7 @@ async def strike_early(request: web.Request, handler: _Handler) -> web.StreamRes
     if rule.deed is Deed.DELAY:
         await state.options.sleep(rule.seconds)
         return await handler(request)
-    return _hang_up(request, with_reset=True)
+    return hang_up(request, with_reset=True)
 
 
 def take_effect(request: web.Request, effect: Effect, asked: Asked) -> web.StreamResponse:
@@ -73,10 +73,10 @@ def take_effect(request: web.Request, effect: Effect, asked: Asked) -> web.Strea
         task = asyncio.create_task(_take_effect_later(state, effect, asked, rule.seconds))
         state.late_effects.add(task)
         task.add_done_callback(state.late_effects.discard)
-        return _hang_up(request)
+        return hang_up(request)
     with contextlib.suppress(ApiError):
         effect(state, asked)
-    return _status(rule) if rule.deed is Deed.STATUS else _hang_up(request)
+    return _status(rule) if rule.deed is Deed.STATUS else hang_up(request)
 
 
 async def stop_late_effects(app: web.Application) -> None:
@@ -114,7 +114,8 @@ def _status(rule: Rule) -> web.Response:
     return ApiError(rule.status, "A fault that was asked for", headers=headers).response()
 
 
-def _hang_up(request: web.Request, *, with_reset: bool = False) -> NoAnswer:
+def hang_up(request: web.Request, *, with_reset: bool = False) -> NoAnswer:
+    """Close a request's connection without an answer."""
     transport = request.transport
     if transport is not None:
         if with_reset:

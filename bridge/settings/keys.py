@@ -137,7 +137,8 @@ def nearest(path: KeyPath) -> KeyPath | None:
     if near:
         return (*parent, near[0])
     elsewhere = [key for key in plain_keys() if key[-1] == name]
-    if len(elsewhere) == 1:
+    # Of several sections, [cention] is the one that is meant most often, and comes first.
+    if len(elsewhere) == 1 or (elsewhere and elsewhere[0][0] == "cention"):
         return elsewhere[0]
     by_name = {dotted(key): key for key in plain_keys()}
     whole = difflib.get_close_matches(dotted(path).lower(), by_name, n=1, cutoff=0.8)

@@ -1,6 +1,6 @@
 """The settings as a whole, and what the rest of the bridge makes of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -50,10 +50,8 @@ AT_START: Final = (
     "tracing",
     "oneview.base_url",
 )
-# Sections that are checked and kept, but that no code acts on yet.
-TO_COME: Final = {
-    "provision": "the administration API is not used yet",
-}
+# Sections that are checked and kept, but that no code acts on yet, and why: none now.
+TO_COME: Final[Mapping[str, str]] = {}
 
 
 class Settings(BaseSettings):

@@ -336,6 +336,15 @@ class ProvisionSettings(Section):
     workspace: Workspace | None = Field(None, description="none: cention.workspace")
     access_key_id: Secret | None = Field(None, description="id of the access key")
     access_key_secret: Secret | None = Field(None, description="secret of the access key")
+    struct_signing: Literal["values", "json"] = Field(
+        "values", description="how structs are signed: by their values, or as JSON"
+    )
+    requests_per_minute: int = Field(
+        50,
+        ge=1,
+        le=1_000_000,
+        description="requests in any 60 seconds, beside those of cention.requests_per_minute",
+    )
 
 
 class RetentionSettings(Section):

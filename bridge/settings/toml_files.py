@@ -20,6 +20,15 @@ def read_file(path: Path) -> dict[str, Any]:
     Raises:
         SettingsError: it can't be read or is no TOML; the one line names the place.
     """
+    return read_toml(path)[0]
+
+
+def read_toml(path: Path) -> tuple[dict[str, Any], str]:
+    """Return what a TOML file says, and its text.
+
+    Raises:
+        SettingsError: it can't be read or is no TOML; the one line names the place.
+    """
     try:
         with path.open("rb") as stream:
             content = stream.read(_FILE_BYTES_MAX + 1)
@@ -33,7 +42,7 @@ def read_file(path: Path) -> dict[str, Any]:
         place = _place(content[: error.start].decode())
         raise SettingsError([f"{path}:{place}: is no UTF-8; save it as UTF-8"]) from None
     try:
-        return tomllib.loads(text)
+        return tomllib.loads(text), text
     except tomllib.TOMLDecodeError as error:
         match = _PLACE.fullmatch(str(error))
         place = f"{match['line']}:{match['column']}" if match else _place(text)

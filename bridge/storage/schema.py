@@ -13,7 +13,7 @@ from bridge.storage.failures import translated
 from bridge.storage.tables import SCHEMA_HEAD, meta
 
 # Every schema that a release had, the oldest first.
-KNOWN_SCHEMAS: Final = ("0001", "0002", "0003", "0004", "0005", "0006")
+KNOWN_SCHEMAS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 _DIGEST_KEY: Final = "digest_key"
 _PASSING_EXIT: Final = 75  # EX_TEMPFAIL of sysexits.h
 

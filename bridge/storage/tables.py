@@ -20,14 +20,15 @@ from sqlalchemy import (
     text,
 )
 
-from bridge.storage import presence_tables
+from bridge.storage import presence_tables, provisioning_tables
 from bridge.storage.table_names import entered
 
-SCHEMA_HEAD: Final = "0006"
+SCHEMA_HEAD: Final = "0007"
 metadata: Final = entered
 IS_BUSY: Final = presence_tables.IS_BUSY
 agent_calls: Final = presence_tables.agent_calls
 presence: Final = presence_tables.presence
+provisioned: Final = provisioning_tables.provisioned
 
 # SQLite gives row ids only to a column that is exactly INTEGER.
 _RowId: Final = BigInteger().with_variant(Integer, "sqlite")

@@ -33,7 +33,7 @@ STORE = StoreFacts(
     free_bytes=2**40,
     size_total=2**41,
     size_bytes=5 * 2**20,
-    schema="0006",
+    schema="0007",
     daemon_pid=12,
 )
 

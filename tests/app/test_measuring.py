@@ -85,7 +85,7 @@ class TestSecrets:
 class TestStore:
     def test_a_store_that_is_well_is_said_to_be(self, store: Path) -> None:
         facts = measuring.store(f"sqlite:///{store}")
-        assert (facts.exists, facts.mode, facts.schema) == (True, 0o600, "0006")
+        assert (facts.exists, facts.mode, facts.schema) == (True, 0o600, "0007")
         assert facts.sync_ms is not None
         assert 0 < facts.free_bytes <= facts.size_total
         assert facts.daemon_pid is None

@@ -47,7 +47,7 @@ class TestBackup:
         result = site.run("backup", file)
         size = file.stat().st_size
         assert (result.exit_code, result.stderr) == (0, "")
-        expected = f"{file}: {size:,} bytes, schema 0006, 0 files of answers, "
+        expected = f"{file}: {size:,} bytes, schema 0007, 0 files of answers, "
         assert result.stdout.startswith(expected)
 
     def test_a_script_reads_it_as_json(self, site: Site, tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ class TestBackup:
         assert said == {
             "path": str(file),
             "bytes": file.stat().st_size,
-            "schema": "0006",
+            "schema": "0007",
             "files": 0,
             "damaged_files": 0,
         }
@@ -130,7 +130,7 @@ class TestRestore:
         assert Path(said.pop("replaced")).exists()
         assert said == {
             "path": str(site.store),
-            "schema": "0006",
+            "schema": "0007",
             "events": 2,
             "waiting": {"contact_card": 1, "end_errand": 1, "new_errand": 1},
             "stopped": 0,
@@ -184,7 +184,7 @@ class TestRestore:
             connection.commit()
         site.run("backup", backup, "--force")
         said = site.run("restore", backup, "--yes").stdout
-        assert "It has schema 0004; the next start brings it to 0005." in said
+        assert "It has schema 0004; the next start brings it to 0007." in said
 
     def test_nobody_is_named(self, site: Site, backup: Path) -> None:
         result = site.run("restore", backup, "--yes")

@@ -113,6 +113,8 @@ KEYS = [
     "provision.workspace",
     "provision.access_key_id",
     "provision.access_key_secret",
+    "provision.struct_signing",
+    "provision.requests_per_minute",
     "retention.payload_hours",
     "retention.journal_days",
     "retention.quarantine_days",
@@ -186,19 +188,6 @@ class TestInDoubt:
 class TestNotices:
     def test_nothing_set_nothing_said(self, site: Site) -> None:
         assert site.load(ROUTE).notices() == []
-
-    @pytest.mark.parametrize(
-        ("toml", "name"),
-        [
-            ('[provision]\nworkspace = "x"', "provision"),
-        ],
-    )
-    def test_a_section_that_nothing_acts_on_has_one_line(
-        self, site: Site, toml: str, name: str
-    ) -> None:
-        [notice] = site.load(toml).notices()
-        assert notice.startswith(f"{name}: ")
-        assert "yet" in notice
 
     @pytest.mark.parametrize(
         ("toml", "name"),

@@ -245,7 +245,7 @@ class TestWhatIsNotRestored:
             connection.execute("UPDATE alembic_version SET version_num = '9999'")
             connection.commit()
         file = make_backup(newer, tmp_path / "b.tar").path
-        with pytest.raises(BackupFailed, match="has schema 9999, this release knows 0006"):
+        with pytest.raises(BackupFailed, match="has schema 9999, this release knows 0007"):
             put_back(file, store)
 
     def test_a_newer_releases_kind_of_backup_is_refused(self, store: Path, backup: Path) -> None:

@@ -287,6 +287,31 @@ class TestFromTheFifthSchema:
         assert columns_of(path) == columns_of_a_new_one(tmp_path)
 
 
+SIXTH_STORE = Path(__file__).parents[1] / "data" / "store_0006.sql"
+
+
+class TestFromTheSixthSchema:
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        made = tmp_path / "bridge.db"
+        with closing(sqlite3.connect(made)) as connection:
+            connection.executescript(SIXTH_STORE.read_text(encoding="ascii"))
+        return made
+
+    def test_nothing_is_lost(self, path: Path, engine: Engine) -> None:
+        later = ("delivered", "sightings", "workspaces", "quarrels", "told")
+        back = ("answers", "reports", "ratings", "agent_calls", "presence")
+        before = contents(path, (*TABLES, *later, *back))
+        assert all(before.values())
+        prepare(engine)
+        assert contents(path, (*TABLES, *later, *back)) == before
+        assert contents(path, ("provisioned",)) == {"provisioned": []}
+
+    def test_it_is_made_like_a_new_one(self, path: Path, engine: Engine, tmp_path: Path) -> None:
+        prepare(engine)
+        assert columns_of(path) == columns_of_a_new_one(tmp_path)
+
+
 class TestBesideTheDaemon:
     def test_a_store_that_is_ready_can_be_worked_with(self, engine: Engine) -> None:
         prepare(engine)
