@@ -15,12 +15,13 @@ from sqlalchemy import Engine
 from bridge.app import wiring
 from bridge.app.entrance import Entrance
 from bridge.app.gauges import StoreGauges
+from bridge.app.readiness import dependencies
 from bridge.app.reception import Reception
 from bridge.app.senders import Senders
 from bridge.app.way_back import Kept, WayBack
 from bridge.cention.client import CentionSender
 from bridge.cention.reading import CentionReader
-from bridge.domain.errors import StoreError, StoreUnavailable
+from bridge.domain.errors import StoreError
 from bridge.inbound import openapi
 from bridge.inbound.callbacks import CALLBACKS_PATH
 from bridge.inbound.crowd import Crowd
@@ -32,7 +33,6 @@ from bridge.ops import systemd
 from bridge.ops.auth_metrics import AuthMetrics
 from bridge.ops.clock import SystemClock, SystemEntropy
 from bridge.ops.cycles import spare_collector
-from bridge.ops.delivery_metrics import ONEVIEW, ONWARD
 from bridge.ops.health import Dependency, create_admin_app
 from bridge.ops.lag import watch_lag
 from bridge.ops.metrics import BridgeMetrics
@@ -192,29 +192,7 @@ class Bridge:
         )
         self._dispatcher.on_doubt = self._reconciler.wake
         self._show_breakers()
-        self._ingest = Ingest(
-            writer=self._writer,
-            clock=clock,
-            meter=self._metrics,
-            policy=self._ingest_policy(wiring.ingest_policy(settings)),
-            digest_key=self._key,
-            on_work=self._dispatcher.wake,
-            outlet=None if self._is_dry else self._dispatcher,
-            watcher=oneview.presences if oneview else None,
-        )
-        self._crowd = Crowd(clock, self._metrics.door, settings.http.connections_max)
-        self._metrics.door.show_open(lambda: len(self._crowd))
-        ports = DoorPorts(
-            ingest=self._ingest,
-            writer=self._writer,
-            clock=clock,
-            meter=self._metrics,
-            log=self._log,
-            strangers=Strangers(self._log, clock, self._auth_metrics),
-            tracer=tracer,
-            is_dry=self._is_dry,
-        )
-        self._reception = Reception(settings, ports, self._auth_metrics, self._metrics.door)
+        self._wire_intake()
         self._upkeep = Upkeep(
             writer=self._writer,
             clock=clock,
@@ -225,6 +203,32 @@ class Bridge:
             on_work=self._dispatcher.wake,
             tracer=tracer,
         )
+
+    def _wire_intake(self) -> None:
+        settings, clock = self._settings, self._clock
+        self._ingest = Ingest(
+            writer=self._writer,
+            clock=clock,
+            meter=self._metrics,
+            policy=self._ingest_policy(wiring.ingest_policy(settings)),
+            digest_key=self._key,
+            on_work=self._dispatcher.wake,
+            outlet=None if self._is_dry else self._dispatcher,
+            watcher=self._oneview.presences if self._oneview else None,
+        )
+        self._crowd = Crowd(clock, self._metrics.door, settings.http.connections_max)
+        self._metrics.door.show_open(lambda: len(self._crowd))
+        ports = DoorPorts(
+            ingest=self._ingest,
+            writer=self._writer,
+            clock=clock,
+            meter=self._metrics,
+            log=self._log,
+            strangers=Strangers(self._log, clock, self._auth_metrics),
+            tracer=self._tracing.tracer,
+            is_dry=self._is_dry,
+        )
+        self._reception = Reception(settings, ports, self._auth_metrics, self._metrics.door)
 
     def _with_oneview(self, exchange: Exchange) -> "OneView":
         """Make what is for One View's agents, which few sites have: nothing else loads it."""
@@ -356,33 +360,16 @@ class Bridge:
         is_kept = True
         try:
             await self._writer.submit(_touch, self._clock.now_us())
-        except StoreUnavailable:
-            is_kept = False
-        last = self._metrics.last_reply
-        cention: dict[str, object] = {"lastStatus": None}
-        is_answering = True
-        if last is not None:
-            is_answering = last.failure is None and last.status < 500
-            cention["lastStatus"] = last.failure.value if last.failure else last.status
-        breakers = {one.upstream.label: one.breaker.state for one in self._dispatcher.channels}
-        onward, oneview = breakers.pop(ONWARD, None), breakers.pop(ONEVIEW, None)
-        cention["breakers"] = {label: state.name.lower() for label, state in breakers.items()}
-        is_answering = is_answering and not any(breakers.values())
-        try:
             await self._gauges.refresh()
         except StoreError:
             is_kept = False
-        paused = sorted({f"{route}/{kind}" for route, kind in self._gauges.figures.pauses})
-        return [
-            Dependency("store", is_kept, is_needed=True),
-            Dependency("cention", is_answering, is_needed=False, detail=cention),
-            Dependency("routes", not paused, is_needed=False, detail={"paused": paused}),
-            *(
-                Dependency(name, not state, is_needed=False)
-                for name, state in ((ONWARD, onward), (ONEVIEW, oneview))
-                if state is not None
-            ),
-        ]
+        channels = self._dispatcher.channels
+        return dependencies(
+            self._metrics.last_reply,
+            {one.upstream.label: one.breaker.state for one in channels},
+            sorted({f"{route}/{kind}" for route, kind in self._gauges.figures.pauses}),
+            is_kept=is_kept,
+        )
 
     async def _refresh_if_can(self) -> None:
         """Show the figures of before where the store can't be read: the rest is still true."""

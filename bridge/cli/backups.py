@@ -145,6 +145,11 @@ def restore(
         seconds = round(time.monotonic() - started_s, 3)
         print_json(_as_json(found, store, aside, held) | {"seconds": seconds})
         return
+    _tell(found, store, aside, held)
+
+
+def _tell(found: Unpacked, store: Path, aside: Path | None, held: int) -> None:
+    """Say what was done, and what to expect of it."""
     typer.echo(f"{store}: is what the backup has.")
     if aside is not None:
         typer.echo(f"What was there before is kept as {aside}; it holds personal data.")

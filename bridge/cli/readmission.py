@@ -17,7 +17,7 @@ from bridge.inbound.shapes import Body, Candidate, Shape, read
 from bridge.inbound.strict_json import StrictJsonError, loads
 from bridge.ops.clock import SystemClock
 from bridge.ops.metrics import BridgeMetrics
-from bridge.ports import Gate
+from bridge.ports import Clock, Gate, Writer
 from bridge.services.answer_intake import AnswerIntake
 from bridge.services.ingest import Arrival, Ingest, Taken
 from bridge.settings import Settings, SettingsError
@@ -59,23 +59,7 @@ async def readmit(
     """
     clock = SystemClock()
     writer = SharedCommit(engine)
-    follower = None
-    policy = wiring.ingest_policy(settings)
-    if settings.oneview.is_on:
-        # Here, since few sites have a One View.
-        from bridge.app.oneview import Follower  # noqa: PLC0415 - see above
-
-        follower = Follower(settings, digest_key(engine))
-        policy = replace(policy, ticket_route=follower.route_of)
-    ingest = Ingest(
-        writer=writer,
-        clock=clock,
-        meter=BridgeMetrics(),
-        policy=policy,
-        digest_key=digest_key(engine),
-        on_work=_leave_to_the_daemon,
-        watcher=follower,
-    )
+    ingest = _ingest(engine, settings, writer, clock)
     answers = AnswerIntake(writer=writer, clock=clock, digest_key=digest_key(engine))
     reader = open_reader(settings.store.url)
     count = 0
@@ -110,6 +94,27 @@ async def readmit(
         await writer.close()
         reader.dispose()
     return count, wrong
+
+
+def _ingest(engine: Engine, settings: Settings, writer: Writer, clock: Clock) -> Ingest:
+    """Return an intake as the daemon's, which leaves delivery to it."""
+    follower = None
+    policy = wiring.ingest_policy(settings)
+    if settings.oneview.is_on:
+        # Here, since few sites have a One View.
+        from bridge.app.oneview import Follower  # noqa: PLC0415 - see above
+
+        follower = Follower(settings, digest_key(engine))
+        policy = replace(policy, ticket_route=follower.route_of)
+    return Ingest(
+        writer=writer,
+        clock=clock,
+        meter=BridgeMetrics(),
+        policy=policy,
+        digest_key=digest_key(engine),
+        on_work=_leave_to_the_daemon,
+        watcher=follower,
+    )
 
 
 def _leave_to_the_daemon(_gates: Iterable[Gate]) -> None:

@@ -1,4 +1,4 @@
-"""`aventa-bridge sandbox`: the stand-in for Cention alone."""
+"""`aventa-bridge sandbox`: the stand-in for Cention and One View alone."""
 
 import asyncio
 import time
@@ -49,7 +49,7 @@ def sandbox(  # noqa: PLR0913 - each is an option
         bool, typer.Option("--json", help="Print one line of JSON: base_url, workspace, token.")
     ] = False,
 ) -> None:
-    """Run a stand-in for Cention until it is stopped with Ctrl-C.
+    """Run a stand-in for Cention and One View until it is stopped with Ctrl-C.
 
     It takes errands, their ends and contact cards, and gives reports, as Cention does; and what
     `provision` sets up, with the access key that it shows.
@@ -66,8 +66,6 @@ def sandbox(  # noqa: PLR0913 - each is an option
     # Here and not above, since `run` has no use for them and imports are memory.
     from random import Random  # noqa: PLC0415
 
-    import uvloop  # noqa: PLC0415
-
     from bridge.sandbox.callbacks import is_address  # noqa: PLC0415
     from bridge.sandbox.state import SandboxOptions  # noqa: PLC0415
 
@@ -82,6 +80,12 @@ def sandbox(  # noqa: PLR0913 - each is an option
         callback_url=callback_url,
         callback_secret=callback_secret,
     )
+    _run(options, host, port, as_json=as_json)
+
+
+def _run(options: "SandboxOptions", host: str, port: int, *, as_json: bool) -> None:
+    import uvloop  # noqa: PLC0415
+
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(options, host, port, as_json=as_json))
 
