@@ -157,7 +157,10 @@ def apply(mapping: MappingOf, body: Any, headers: Mapping[str, str], received: s
         looked.append("" if len(made) > before else note or "each gives no list, or an empty one")
     if not made:
         return Mapped(issues=(Issue("", NO_ENTRY),), looked=tuple(looked))
-    return Mapped(events=tuple(_with_own_ids(made, hash_of(body))), looked=tuple(looked))
+    # Whoever signs by Standard Webhooks says with it which message is which.
+    message_id = headers.get("webhook-id")
+    own = _with_own_ids(made, hash_of(body), hash_of(message_id) if message_id else "")
+    return Mapped(events=tuple(own), looked=tuple(looked))
 
 
 def reply(mapping: MappingOf, body: Any, headers: Mapping[str, str]) -> Reply | None:
@@ -279,10 +282,11 @@ def _put(document: dict[str, Any], target: str, value: Any) -> None:
     document[parent] = {**(inner if isinstance(inner, dict) else {}), name: value}
 
 
-def _with_own_ids(made: Sequence[Made], body_hash: str) -> Iterator[Made]:
+def _with_own_ids(made: Sequence[Made], body_hash: str, message: str) -> Iterator[Made]:
     """Give ids to events that have none, and see that no two of one body have the same.
 
-    What they are made of is the same each time that the body comes.
+    What they are made of is the same each time that the body comes. `message` stands for the
+    message that it came in, if that has an id.
     """
     taken: set[str] = set()
     for one in made:
@@ -291,9 +295,10 @@ def _with_own_ids(made: Sequence[Made], body_hash: str) -> Iterator[Made]:
         if event_id is None:
             reference = str(one.document.get("referenceId", ""))[:_ID_REFERENCE_MAX]
             event_type = str(one.document.get("eventType", ""))[:32]
-            # An agent comes and goes in the same words each time; to hear it twice does no harm.
+            # An agent comes and goes in the same words each time. Without an id of the message, to
+            # hear it twice does no harm; with one, what was caught and is sent again does nothing.
             comes_again = event_type.startswith(_OF_AGENT) and not one.is_timed
-            at = one.document["occurredAt"] if comes_again else ""
+            at = (message or one.document["occurredAt"]) if comes_again else ""
             parts = (reference, event_type, body_hash, at)
             event_id = ":".join(filter(None, parts))
             told = (*told, Told(target="eventId", value=event_id, origin=_OWN_ID))
