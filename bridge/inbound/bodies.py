@@ -84,16 +84,15 @@ class Held:
 
     async def _read_slowly(self, request: web.BaseRequest) -> bytes | web.Response:
         connection = connection_of(request)
-        too_large = problem(413, f"A request holds at most {BODY_BYTES_MAX // 2**20} MiB.")
         if (request.content_length or 0) > BODY_BYTES_MAX:
-            return too_large
+            return _too_large()
         body = bytearray()
         connection.crowd.begins_body(connection)
         try:
             async with connection.crowd.clock.timeout(BODY_S_MAX):
                 while chunk := await request.content.readany():
                     if self._size + len(chunk) > BODY_BYTES_MAX:
-                        return too_large
+                        return _too_large()
                     self._count(len(chunk))
                     body += chunk
         finally:
@@ -105,6 +104,10 @@ class Held:
             raise StoreUnavailable("too much is in flight")
         self._size += more
         self._bodies.bytes_in_hand += more
+
+
+def _too_large() -> web.Response:
+    return problem(413, f"A request holds at most {BODY_BYTES_MAX // 2**20} MiB.")
 
 
 def refusal(  # noqa: PLR0913 - what a refusal is made of, each by name

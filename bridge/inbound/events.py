@@ -324,7 +324,8 @@ class EventsEndpoint:
         issues: Sequence[Issue] = (),
         **further: Any,
     ) -> web.Response:
-        """Keep a body that holds no event, and say so."""
+        """Keep a body that holds no event, and say so. It counts as one: keeping it is as dear."""
+        self._let_through(1)
         self._meter.event("", "rejected")
         refused(span, status)
         verdict = Verdict(status, "", issues=tuple(issues) or (Issue("", detail),))

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
+from urllib.parse import quote
 from xml.sax.saxutils import escape
 
 import orjson
@@ -23,6 +24,7 @@ from bridge.inbound.forms import JSON, MULTIPART, URLENCODED, kind_of, read_any
 from bridge.inbound.problems import problem
 from bridge.inbound.server import Respond
 from bridge.inbound.shapes import SINGLE_BYTES_MAX
+from bridge.inbound.signatures import basic_credentials
 from bridge.inbound.strict_json import StrictJsonError
 from bridge.ports import Span
 from bridge.services.ingest import Arrival, Ingest
@@ -103,11 +105,11 @@ class HookEndpoint(EventsEndpoint):
         except StrictJsonError as error:
             issues = [Issue(error.pointer, error.detail)]
             return await self._refuse(400, "The body can't be read.", raw, request, span, issues)
-        # What is nothing to a contact centre counts too: it is read and mapped all the same.
-        self._let_through(max(1, len(mapped.events)))
         if mapped.issues:
             said = "The mapping makes no event of the body."
             return await self._refuse(422, said, raw, request, span, mapped.issues)
+        # What is nothing to a contact centre counts too: it is read and mapped all the same.
+        self._let_through(max(1, len(mapped.events)))
         if mapped.ignored:
             self._meter.event("", "ignored")
             answer = as_json(200, {"status": "ignored"})
@@ -201,7 +203,7 @@ class HookEndpoint(EventsEndpoint):
         wanted = reply(self._mapping, body, headers)
         if wanted is None:
             return answer
-        url = _escaped(self._public_url or _address_of(request), wanted.content_type)
+        url = _escaped(_address_of(request, self._public_url), wanted.content_type)
         text = wanted.body.strip().replace("{public_url}", url)
         return web.Response(
             status=200, body=text.encode(), headers={"Content-Type": wanted.content_type}
@@ -215,10 +217,21 @@ def _answer_one(verdict: Verdict, quarantine_id: str) -> web.Response:
     return problem(verdict.status, detail, issues=verdict.issues, quarantine_id=quarantine_id)
 
 
-def _address_of(request: web.BaseRequest) -> str:
-    """Return the address that was asked for. Whoever asked is told no more than they said."""
-    scheme = request.headers.get("X-Forwarded-Proto", request.scheme).lower()
-    return f"{'https' if scheme == 'https' else 'http'}://{request.host}{request.path_qs}"
+def _address_of(request: web.BaseRequest, public_url: str | None) -> str:
+    """Return the address to come back to: the one that is set, or the one that was asked for.
+
+    Whoever came with a name and a token in it needs them again, and is told no more than they said.
+    """
+    if public_url:
+        scheme, _, rest = public_url.partition("://")
+    else:
+        forwarded = request.headers.get("X-Forwarded-Proto", request.scheme).lower()
+        scheme = "https" if forwarded == "https" else "http"
+        # A host may be no text at all; what was taken has to be answered all the same.
+        rest = request.host.encode(errors="replace").decode() + request.path_qs
+    name, token = basic_credentials(request.headers.get("Authorization", ""))
+    shown = f"{quote(name, safe='')}:{quote(token, safe='')}@" if token else ""
+    return f"{scheme}://{shown}{rest}"
 
 
 def _escaped(text: str, content_type: str) -> str:

@@ -78,10 +78,11 @@ class BearerTokens:
 
     def is_offered(self, knock: Knock) -> bool:
         """Say whether one of the tokens is there: nothing in a body would change that."""
-        scheme, _, given = knock.headers.get("Authorization", "").partition(" ")
+        header = knock.headers.get("Authorization", "")
+        scheme, _, given = header.partition(" ")
         token = _raw(given.strip(" \t"))
         if scheme.lower() == "basic":
-            token = _password(token)
+            _, token = basic_credentials(header)
         elif scheme.lower() != "bearer":
             return False
         if not token:
@@ -102,13 +103,18 @@ class BearerTokens:
         return self.is_offered(knock)
 
 
-def _password(credentials: bytes) -> bytes:
-    """Return the password of Basic credentials; nothing where they can't be read."""
+def basic_credentials(authorization: str) -> tuple[bytes, bytes]:
+    """Return name and password of Basic credentials; nothing where there are none to be read."""
+    scheme, _, given = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        return b"", b""
     try:
-        _, _, password = base64.b64decode(credentials, validate=True).partition(b":")
+        name, _, password = base64.b64decode(_raw(given.strip(" \t")), validate=True).partition(
+            b":"
+        )
     except binascii.Error:
-        return b""
-    return password
+        return b"", b""
+    return name, password
 
 
 class StandardWebhooks:

@@ -22,6 +22,19 @@ def test_who_sends_more_than_it_may_is_asked_to_come_back(new_site: NewSite) -> 
     assert site.daemon.metric("bridge_events_total", type="", outcome="unavailable") == 0
 
 
+def test_what_is_refused_and_kept_counts_as_an_event(new_site: NewSite) -> None:
+    site = new_site(HTTP__EVENTS_PER_MINUTE="4")
+    hook = {"Content-Type": "application/json"}
+    replies = [site.post(b"{"), site.post([])]
+    replies += [
+        site.daemon.events.request("POST", "/v1/hooks/sipgate-io", raw, hook)
+        for raw in (b"{", b'{"event": "other"}')
+    ]
+    assert [one.status for one in replies] == [400, 422, 400, 422]
+    replies = [site.post(b"{") for _ in range(3)]
+    assert [one.status for one in replies] == [400, 400, 503]
+
+
 def test_a_unix_socket_is_open_to_whom_the_settings_say(new_site: NewSite, tmp_path: Path) -> None:
     path = tmp_path / "events.sock"
     site = new_site(HTTP__LISTEN=f"unix:{path}", HTTP__SOCKET_MODE="0660")

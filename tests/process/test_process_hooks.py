@@ -1,5 +1,6 @@
 """Other phone systems: their posts become calls, each system's its own."""
 
+import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,10 @@ pytestmark = pytest.mark.process
 
 FORM: Final = "application/x-www-form-urlencoded"
 PUBLIC: Final = "https://bridge.example.com/v1/hooks/front-desk?a=1&b=2"
+# As sipgate.io is to be given it: what stands before the host becomes Basic authentication.
+SHOWN: Final = "Basic " + base64.b64encode(b"bridge:let:m@in").decode()
 HOOKS: Final = [
+    {"name": "by-url", "mapping": "sipgate-io", "auth_tokens": ["let:m@in"]},
     {"name": "front-desk", "mapping": "sipgate-io", "public_url": PUBLIC},
     {"name": "closed", "mapping": "aventa-flat", "auth_tokens": ["letmein"]},
 ]
@@ -83,6 +87,23 @@ def test_a_call_at_sipgate_becomes_an_errand_that_ends(circle: Circle) -> None:
 def test_the_address_in_a_reply_is_the_one_that_is_set(circle: Circle) -> None:
     reply = post(circle, "front-desk", sipgate("newCall", new_reference(), new_number()[1:]))
     assert f'onAnswer="{PUBLIC.replace("&", "&amp;")}"'.encode() in reply.body
+
+
+def test_who_came_with_a_token_in_the_url_is_told_to_come_back_with_it(circle: Circle) -> None:
+    raw = sipgate("newCall", new_reference(), new_number()[1:]).encode()
+    headers = {"Content-Type": FORM, "Authorization": SHOWN}
+    reply = circle.daemon.events.request("POST", "/v1/hooks/by-url", raw, headers)
+    host = circle.daemon.events.url.removeprefix("http://")
+    again = f"http://bridge:let%3Am%40in@{host}/v1/hooks/by-url"
+    assert f'onAnswer="{again}"'.encode() in reply.body
+
+
+def test_what_was_taken_is_answered_whatever_the_host_is_called(circle: Circle) -> None:
+    raw = sipgate("newCall", new_reference(), new_number()[1:]).encode()
+    head = b"POST /v1/hooks/sipgate-io HTTP/1.1\r\nHost: bridge\xff.example\r\n"
+    head += f"Content-Type: {FORM}\r\nContent-Length: {len(raw)}\r\nConnection: close\r\n".encode()
+    reply = circle.daemon.events.raw(head + b"\r\n" + raw)
+    assert reply.startswith(b"HTTP/1.1 200 "), reply
 
 
 def test_two_systems_with_the_same_ids_and_references_stay_two_calls(circle: Circle) -> None:
