@@ -41,6 +41,8 @@ class Shelf:
 
     # Where they are is nothing that settings say.
     folder: Path | None = field(default=None, compare=False)
+    # Looked up once: what is put there later is neither checked nor served before a reload.
+    _found: list[Path] | None = field(default=None, repr=False, compare=False)
     _read: dict[str, MappingOf] = field(default_factory=dict, repr=False, compare=False)
 
     def names(self) -> dict[str, Path]:
@@ -94,7 +96,9 @@ class Shelf:
                 yield from error.problems
 
     def _own(self) -> list[Path]:
-        return _files(self.folder) if self.folder is not None else []
+        if self._found is None:
+            self._found = _files(self.folder) if self.folder is not None else []
+        return self._found
 
 
 def shelf_of(config: Path | None) -> Shelf:
