@@ -7,7 +7,6 @@ none is set, only this machine and the addresses that the site has named are lis
 import asyncio
 import hashlib
 import hmac
-import ipaddress
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -20,10 +19,11 @@ from aiohttp import web
 from bridge.domain.answers import Answer
 from bridge.domain.errors import InvalidEvent, Issue, StoreUnavailable
 from bridge.inbound.bodies import Bodies, Held, keep_refusals, peer_of, refusal
-from bridge.inbound.peers import Origins
+from bridge.inbound.peers import Network, Origins, is_within, networks
 from bridge.inbound.problems import problem
 from bridge.inbound.shapes import SINGLE_BYTES_MAX
 from bridge.inbound.signatures import Knock
+from bridge.inbound.strangers import TOLD_EVERY_S
 from bridge.inbound.strict_json import StrictJsonError, loads
 from bridge.ports import Clock, Log, Writer
 from bridge.services.ingest import Taken
@@ -34,8 +34,6 @@ CALLBACKS_PATH: Final = "/v1/cention/callbacks"
 CALLBACK: Final = "c3_callback_answer_errands"
 CALLBACK_BYTES_MAX: Final = 8 * 1024 * 1024
 BYTES_IN_HAND_MAX: Final = 32 * 1024 * 1024
-# Who is refused is told of once in so long: strangers are not to fill the log.
-TOLD_EVERY_S: Final = 60.0
 TYPES: Final = ("application/vnd.api+json", "application/json")
 # Possessive (`*+`), so that it never turns back: linear for any body.
 _SAID: Final = re.compile(rb'"api_secret"\s*+:\s*+"((?:[^"\\]|\\.)*+)"', re.DOTALL)
@@ -56,6 +54,18 @@ class Caller:
     secret: str = field(default="", repr=False)
     networks: Sequence[str] = ()
     proxies: Sequence[str] = ()
+    # As they are looked at, which is read once.
+    _origins: Origins = field(init=False, repr=False, compare=False)
+    _near: tuple[Network, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Read the addresses.
+
+        Raises:
+            ValueError: one of them is none; the settings have found it before.
+        """
+        object.__setattr__(self, "_origins", Origins(self.proxies))
+        object.__setattr__(self, "_near", networks(self.networks))
 
     def knows(self, document: Any) -> bool:
         """Say whether a document has the secret. The comparison takes constant time."""
@@ -90,23 +100,8 @@ class Caller:
 
     def is_near_by(self, knock: Knock) -> bool:
         """Say whether a request comes from an address that needs no secret, proxies looked past."""
-        address = Origins(self.proxies).address_of(knock)
-        return address is not None and self.is_near(str(address))
-
-    def is_near(self, address: str | None) -> bool:
-        """Say whether an address needs no secret; there is none on a socket of this machine."""
-        if not address:
-            return True
-        try:
-            # As a link-local address comes, with the interface behind it.
-            peer = ipaddress.ip_address(address.partition("%")[0])
-        except ValueError:
-            return False
-        mapped = getattr(peer, "ipv4_mapped", None)
-        peer = mapped or peer
-        return peer.is_loopback or any(
-            peer in ipaddress.ip_network(network) for network in self.networks
-        )
+        address = self._origins.address_of(knock)
+        return address is not None and (address.is_loopback or is_within(address, self._near))
 
 
 class CallbackMeter(Protocol):

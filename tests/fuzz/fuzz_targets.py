@@ -121,7 +121,7 @@ def _callbacks(data: bytes) -> None:
 def _caller(data: bytes) -> None:
     CALLER.is_quoted_in(data)
     assert CALLER.secret.encode() not in CALLER.without_secret(data)
-    CALLER.is_near(data.decode("latin-1"))
+    CALLER.is_near_by(Shown(CIMultiDictProxy(CIMultiDict()), remote=data.decode("latin-1")))
 
 
 def _auth(data: bytes) -> None:
