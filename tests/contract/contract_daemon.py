@@ -12,9 +12,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any, Final
 
+from contract_bodies import SECRET
+
 ROOT: Final = Path(__file__).parents[2]
 TOKEN: Final = "contract-token"
-SECRET: Final = "contract-secret"
 
 
 @dataclass(frozen=True, slots=True)

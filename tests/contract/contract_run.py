@@ -18,7 +18,8 @@ from typing import Any, Final
 
 import requests
 import schemathesis
-from contract_daemon import SECRET, TOKEN, Addresses, running
+from contract_bodies import mended, posted
+from contract_daemon import TOKEN, Addresses, running
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
@@ -33,8 +34,6 @@ CHECKS: Final = (
     checks.response_headers_conformance,
     checks.response_schema_conformance,
 )
-# What a made-up event lacks to be let in: a number that is one, and a time not ahead.
-LIKELY: Final = {"destNumber": "+60374571234", "occurredAt": "2026-11-20T10:00:00+01:00"}
 SHARES: Final = {"/v1/events": 0.7, "/v1/cention/callbacks": 0.2, "/v1/hooks/{name}": 0.1}
 # Hooks that are there without any setting.
 HOOKS: Final = ("sipgate-io", "zammad-cti", "twilio-status", "telnyx-call-control", "aventa-flat")
@@ -63,18 +62,13 @@ def dressed(case: Any, chance: random.Random) -> Any:
         case.headers["Authorization"] = f"Bearer {TOKEN}"
     if "name" in (case.path_parameters or {}) and chance.random() < 0.7:
         case.path_parameters["name"] = chance.choice(HOOKS)
-    body = case.body
-    if not isinstance(body, dict) or chance.random() < 0.5:
+    if chance.random() < 0.5:
         return case
-    if case.path == "/v1/events":
-        inner = body.get("data") if "specversion" in body else body
-        # Only in place of what is allowed to be there: what was made wrong stays wrong.
-        if isinstance(inner, dict):
-            for key, value in LIKELY.items():
-                if isinstance(inner.get(key), str) and inner[key]:
-                    inner[key] = value
-    elif case.path == "/v1/cention/callbacks" and isinstance(body.get("meta"), dict):
-        body["meta"]["api_secret"] = SECRET
+    is_right = not _is_body_wrong(case)
+    if case.path in {"/v1/events", "/v1/cention/callbacks"}:
+        case.body = mended(case.path, case.body, is_right=is_right, chance=chance)
+    elif "name" in (case.path_parameters or {}) and case.media_type == "application/json":
+        case.path_parameters["name"], case.body = posted(chance)
     return case
 
 
