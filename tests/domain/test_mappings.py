@@ -160,6 +160,27 @@ class TestIdsAndTimes:
         )
         assert one["eventId"] != other["eventId"]
 
+    def test_of_agents_a_message_that_comes_again_is_the_same_event(self) -> None:
+        fields = {"eventType": {"value": "agent.available"}, "agentId": "who"}
+        mapping = read_mapping({"events": [{"fields": fields}]})
+        first, again, another = (
+            apply(mapping, {"who": "a"}, {"webhook-id": message}, f"2026-03-01T09:3{minute}:00Z")
+            .events[0]
+            .document["eventId"]
+            for minute, message in enumerate(["m-1", "m-1", "m-2" * 200])
+        )
+        assert first == again
+        assert first != another
+        assert len(another) <= 128
+
+    def test_of_calls_an_id_is_the_same_without_the_headers(self) -> None:
+        mapping = read_mapping({"events": [{"fields": FIELDS}]})
+        one, other = (
+            apply(mapping, {"call": "c-1"}, headers, RECEIVED).events[0].document["eventId"]
+            for headers in ({"webhook-id": "m-1"}, {})
+        )
+        assert one == other
+
     def test_a_long_reference_makes_no_id_that_is_too_long(self) -> None:
         assert len(document({"call": "c" * 128})["eventId"]) <= 128
 

@@ -51,6 +51,13 @@ def test_a_site_s_own_mapping_stands_before_a_shipped_one(site: Site) -> None:
     assert shelf.mapping("sipgate-io").entries[0].when.text == ""
 
 
+def test_what_is_put_there_after_the_settings_were_checked_is_not_served(site: Site) -> None:
+    settings = site.load()
+    put(site, "late", "not = a = mapping")
+    assert set(settings.hook_table()) == SHIPPED
+    assert list(settings.mappings.problems()) == []
+
+
 def test_a_mapping_is_read_once(site: Site) -> None:
     path = put(site, "own")
     shelf = site.load().mappings
