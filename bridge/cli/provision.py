@@ -4,7 +4,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final, NamedTuple, NoReturn
 
 import typer
 
@@ -30,7 +30,7 @@ from bridge.domain.centre import Centre, Thing, written
 from bridge.domain.centre_plan import Plan, Record, Standing, ids_of, plan
 from bridge.domain.centre_routes import HEAD, area_routes, as_toml, unreached
 from bridge.domain.centre_values import Ref
-from bridge.domain.errors import CentreUnready
+from bridge.domain.errors import CentreUnready, StoreError
 from bridge.services.provisioning import Outcome, Result
 from bridge.settings import Settings, SettingsError
 from bridge.storage.provisioning import ProvisionLock, SqlCentreState
@@ -254,10 +254,7 @@ def _carry_out(
     `wanted` is what the file has.
     """
     if planned.unsure:
-        for record in planned.unsure:
-            lines = words.unsure_lines(record.ref, desk.file, is_wanted=record.ref in wanted)
-            typer.echo(shown_lines(lines), err=True)
-        fail("Nothing was sent: say first what became of these.")
+        _refuse(planned, desk, wanted, json=json)
     if not planned.steps:
         return Outcome(results=(), left=())
     if not json:
@@ -267,8 +264,37 @@ def _carry_out(
     confirm("Do this?", yes=yes)
     for ref in again:
         desk.state.forget(ref)
+    return _do(planned, desk, json=json)
+
+
+def _refuse(planned: Plan, desk: _Desk, wanted: Collection[Ref], *, json: bool) -> NoReturn:
+    for record in planned.unsure:
+        lines = words.unsure_lines(record.ref, desk.file, is_wanted=record.ref in wanted)
+        typer.echo(shown_lines(lines), err=True)
+    if json:
+        nothing = Outcome(results=(), left=planned.steps)
+        unsure = [record.ref for record in planned.unsure]
+        print_json(words.outcome_json(nothing, desk.place, (), unsure))
+    fail("Nothing was sent: say first what became of these.")
+
+
+def _do(planned: Plan, desk: _Desk, *, json: bool) -> Outcome:
+    """Carry a plan out; where the state can't be kept, scripts are told all the same what came."""
+    results: list[Result] = []
     with _telling(planned, desk, json=json) as tell:
-        return provisioning.carry_out(desk.settings, planned, desk.state, tell)
+
+        def keep(result: Result) -> None:
+            results.append(result)
+            tell(result)
+
+        try:
+            return provisioning.carry_out(desk.settings, planned, desk.state, keep)
+        except StoreError:
+            if json:
+                left = planned.steps[len(results) :]
+                outcome = Outcome(results=tuple(results), left=left)
+                print_json(words.outcome_json(outcome, desk.place, ()))
+            raise
 
 
 @contextlib.contextmanager

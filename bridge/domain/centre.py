@@ -19,6 +19,12 @@ TAG_SEPARATOR: Final = " / "
 MOVE_TO: Final = "due_date_move_to_areaId"
 EMAILS: Final = "server_emails"
 NEW_EMAIL: Final = -1
+# The fields that are sent as ids of other things, and of which kind.
+ID_FIELDS: Final = {
+    "areas": Kind.AREA,
+    MOVE_TO: Kind.AREA,
+    "organisation_id": Kind.ORGANIZATION,
+}
 # The field that the file calls otherwise than it is sent.
 _WRITTEN: Final = {MOVE_TO: "due_date_move_to", "organisation_id": "organization"}
 
@@ -30,6 +36,7 @@ class Thing(Struct, frozen=True, kw_only=True):
         ref: its kind, and its name in the file.
         fields: what is to be sent, by the page's names; another thing's id is a `Ref` to it.
         needs: what has to be there before it.
+        tags: the fields that are another tag's text, by the page's names, and whose.
         line: where the file has it.
         lines: where the file has its fields, by the page's names.
         route: which calls are an area's; None where the file doesn't say.
@@ -40,6 +47,7 @@ class Thing(Struct, frozen=True, kw_only=True):
     needs: frozenset[Ref]
     line: int
     lines: Mapping[str, int]
+    tags: Mapping[str, Ref] = {}
     route: Mapping[str, Any] | None = None
 
 
@@ -190,6 +198,7 @@ def _thing(draft: Draft, by_ref: Mapping[Ref, Draft], lines: Mapping[Path, int])
         needs=frozenset(ref for key, ref in _named(draft) if key != MOVE_TO),
         line=line_of(lines, path),
         lines={key: line_of(lines, (*path, written(key))) for key in draft.fields},
+        tags={key: item.ref for key, item in draft.fields.items() if isinstance(item, TagRef)},
         route=draft.route,
     )
 

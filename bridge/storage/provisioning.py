@@ -1,6 +1,7 @@
 """What is known of a centre that was set up, kept beside the daemon, which never looks at it."""
 
 import fcntl
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -133,13 +134,14 @@ class ProvisionLock:
         """
         path = Path(f"{path_of(url)}.provision.lock")
         try:
-            self._file = path.open("w", encoding="ascii")
+            # To hold it, reading is enough: another user, such as root, may have made it.
+            self._file = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise StoreUnavailable(f"{path} can't be made ({error.strerror})") from None
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            self._file.close()
+            os.close(self._file)
             raise StoreUnavailable(
                 "another `provision` command is at work on this store; wait until it has ended"
             ) from None
@@ -155,4 +157,4 @@ class ProvisionLock:
         trace: TracebackType | None,
     ) -> None:
         """Let the next one in."""
-        self._file.close()
+        os.close(self._file)
