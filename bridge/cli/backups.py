@@ -28,6 +28,7 @@ from bridge.domain.errors import BackupFailed, StoreError, StoreUnavailable
 from bridge.storage import restoring
 from bridge.storage.backups import Progress, back_up
 from bridge.storage.engine import DaemonLock, path_of
+from bridge.storage.provisioning import ProvisionLock
 from bridge.storage.restoring import Contents, Unpacked
 from bridge.storage.tables import SCHEMA_HEAD
 
@@ -131,6 +132,7 @@ def restore(
         store = path_of(settings.store.url).absolute()
         with (
             _locked(settings.store.url, store),
+            ProvisionLock(settings.store.url),
             bar("Checking") as progress,
             restoring.unpacked(file.absolute(), store, progress) as found,
         ):
@@ -163,6 +165,12 @@ def _tell(found: Unpacked, store: Path, aside: Path | None, held: int) -> None:
         typer.echo(
             f"Yet to be settled in it: {calls}. Where a rule of yours acts on an abandoned call, it"
             " acts once more, and --hold does not hold that."
+        )
+    if found.contents.provisioned or (before is not None and before.provisioned):
+        typer.echo(
+            "What `provision` set up after the backup was made is not known any more: compare"
+            " `aventa-bridge provision state list` with Cention, and `provision import` what is"
+            " missing before the next `provision apply`, which would make it twice."
         )
 
 
@@ -270,6 +278,7 @@ def _as_json(found: Unpacked, store: Path, aside: Path | None, held: int) -> dic
         "waiting": dict(sorted(contents.waiting.items())),
         "stopped": contents.stopped,
         "unsettled_calls": contents.unsettled,
+        "provisioned": contents.provisioned,
         "held": held,
         "files": len(found.files),
     }
