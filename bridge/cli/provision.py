@@ -93,7 +93,7 @@ def plan_(
         centre = _read(file)
         with _desk(settings, file) as desk:
             planned = plan(centre.things, desk.records)
-            warnings = _warnings(settings, centre, planned)
+            warnings = [*_elsewhere(desk), *_warnings(settings, centre, planned)]
             if json:
                 print_json(words.plan_json(planned, desk.names, desk.place, warnings))
             else:
@@ -258,9 +258,9 @@ def _carry_out(
     if not planned.steps:
         return Outcome(results=(), left=())
     if not json:
-        _show(planned, desk, [])
+        _show(planned, desk, _elsewhere(desk))
     if not yes and at_terminal() and json:
-        _show(planned, desk, [], err=True)
+        _show(planned, desk, _elsewhere(desk), err=True)
     confirm("Do this?", yes=yes)
     for ref in again:
         desk.state.forget(ref)
@@ -349,6 +349,17 @@ def _show(planned: Plan, desk: _Desk, warnings: Sequence[str], *, err: bool = Fa
 def shown_lines(text: str) -> str:
     """Return several lines fit for a terminal."""
     return "\n".join(map(shown, text.split("\n")))
+
+
+def _elsewhere(desk: _Desk) -> list[str]:
+    """Return what to say where nothing is known of this place, but of what may be the same one."""
+    if desk.records:
+        return []
+    return [
+        f"Note: nothing is known of {desk.place}, but {counted(count, 'thing')} of {scope}; if it"
+        " is the same under another address, set that back, or all is made twice"
+        for scope, count in desk.state.elsewhere().items()
+    ]
 
 
 def _warnings(settings: Settings, centre: Centre, planned: Plan) -> list[str]:

@@ -128,7 +128,7 @@ def outcome_json(
                 "id": result.remote_id,
                 "ending": str(result.ending),
                 "status": result.told.status or None,
-                "error": result.told.error or None,
+                "error": result.told.error or result.told.detail or None,
             }
             for result in outcome.results
         ],

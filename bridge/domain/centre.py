@@ -74,6 +74,7 @@ def read_centre(
     mistakes.extend(_astray(drafts, by_ref, document))
     if not mistakes:
         mistakes.extend(_circles(by_ref))
+        mistakes.extend(_two_in_one(by_ref))
     if not mistakes:
         mistakes.extend(_doubles(drafts, by_ref))
     if mistakes:
@@ -141,6 +142,16 @@ def _circles(by_ref: Mapping[Ref, Draft]) -> Iterator[Mistake]:
         if above == ref:
             yield Mistake(
                 (ref.kind, ref.name, "parent_tag"), "lies under itself; take one parent_tag out"
+            )
+
+
+def _two_in_one(by_ref: Mapping[Ref, Draft]) -> Iterator[Mistake]:
+    """Yield the tags above others whose name reads as two: Cention would look for those."""
+    for ref in dict.fromkeys(above for one in by_ref.values() if (above := _parent(one))):
+        if TAG_SEPARATOR in by_ref[ref].fields["tag_name"]:
+            yield Mistake(
+                (ref.kind, ref.name, "tag_name"),
+                f'holds "{TAG_SEPARATOR}", so what lies under it can\'t name it; write another',
             )
 
 

@@ -36,6 +36,13 @@ class SqlCentreState:
         with translated(), self._engine.connect() as connection:
             return read_records(connection, self._scope)
 
+    def elsewhere(self) -> Mapping[str, int]:
+        """Return of which other workspaces something is known, and of how many things."""
+        of_others = select(_TABLE.c.scope, func.count()).where(_TABLE.c.scope != self._scope)
+        with translated(), self._engine.connect() as connection:
+            found = connection.execute(of_others.group_by(_TABLE.c.scope).order_by(_TABLE.c.scope))
+            return {row[0]: row[1] for row in found}
+
     def note(self, ref: Ref, standing: Standing, pending: Mapping[str, Any]) -> None:
         """Note what is about to be sent."""
         values = {

@@ -30,6 +30,7 @@ class TestScripts:
         centre.watch.at = ("after", 1)
         first = json.loads(centre.apply("--json", code=1).stdout)
         assert [(one["ending"], one["id"]) for one in first["results"]] == [("unsure", None)]
+        assert first["results"][0]["error"] == "ServerDisconnectedError"
         again = json.loads(centre.apply("--json", code=1).stdout)
         assert (again["results"], again["unsure"]) == ([], [{"kind": "area", "name": "desk"}])
         assert len(centre.asked()) == 1
@@ -47,6 +48,22 @@ class TestScripts:
         assert [(one["ending"], one["id"]) for one in told["results"]] == [("done", 1)]
         assert [one["name"] for one in told["left"]] == ["night"]
         assert result.stderr == "the disk is full\n"
+
+
+def test_a_workspace_that_may_be_one_by_another_address_is_pointed_out(centre: Centre) -> None:
+    centre.file.write_text(DESK)
+    centre.apply()
+    config = centre.site.config.read_text()
+    centre.site.config.write_text(config.replace("127.0.0.1", "localhost"))
+    note = (
+        f"Note: nothing is known of {centre.url.replace('127.0.0.1', 'localhost')}/s/demo, but"
+        f" 1 thing of {centre.url}/s/demo; if it is the same under another address, set that back,"
+        " or all is made twice"
+    )
+    assert centre.plan().stderr == f"{note}\n"
+    assert json.loads(centre.plan("--json").stdout)["warnings"] == [note]
+    # Before anything is sent.
+    assert centre.run("apply", "-f", centre.file, code=2).stderr.startswith(note)
 
 
 class TestIds:
