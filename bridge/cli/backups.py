@@ -32,6 +32,11 @@ from bridge.storage.provisioning import ProvisionLock
 from bridge.storage.restoring import Contents, Unpacked
 from bridge.storage.tables import SCHEMA_HEAD
 
+_CENTRE: Final = (
+    "What `provision` set up after the backup was made is not known any more: compare"
+    " `aventa-bridge provision state list` with Cention, and `provision import` what is"
+    " missing before the next `provision apply`, which would make it twice."
+)
 # What takes longer is shown on a terminal.
 _BAR_AFTER_S: Final = 1.0
 
@@ -148,6 +153,8 @@ def restore(
         print_json(_as_json(found, store, aside, held) | {"seconds": seconds})
         return
     _tell(found, store, aside, held)
+    if found.contents.provisioned or (before is not None and before.provisioned):
+        typer.echo(_CENTRE)
 
 
 def _tell(found: Unpacked, store: Path, aside: Path | None, held: int) -> None:
@@ -165,12 +172,6 @@ def _tell(found: Unpacked, store: Path, aside: Path | None, held: int) -> None:
         typer.echo(
             f"Yet to be settled in it: {calls}. Where a rule of yours acts on an abandoned call, it"
             " acts once more, and --hold does not hold that."
-        )
-    if found.contents.provisioned or (before is not None and before.provisioned):
-        typer.echo(
-            "What `provision` set up after the backup was made is not known any more: compare"
-            " `aventa-bridge provision state list` with Cention, and `provision import` what is"
-            " missing before the next `provision apply`, which would make it twice."
         )
 
 
