@@ -92,4 +92,5 @@ def test_a_lock_that_another_user_made_can_be_held(tmp_path: Path) -> None:
         patched.setattr(os, "open", note)
         with ProvisionLock(f"sqlite:///{tmp_path / 'bridge.db'}"):
             pass
+    assert opened
     assert not any(flags & (os.O_WRONLY | os.O_RDWR) for flags in opened)

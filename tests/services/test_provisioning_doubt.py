@@ -156,17 +156,22 @@ def test_tags_of_one_name_under_two_others_are_deleted_each_before_its_own() -> 
     def tag(name: str, **given: str) -> dict[str, Any]:
         return {"tag_name": name, "areas": ["desk"], **given}
 
-    document = {
+    document: dict[str, Any] = {
         "area": {"desk": {"name": "Desk"}},
         "tag": {
             "a": tag("A"),
             "b": tag("B"),
-            "c": tag("C", parent_tag="b_other"),
-            "b_other": tag("Other", parent_tag="b"),
+            "c": tag("C"),
             "a_other": tag("Other", parent_tag="a"),
         },
     }
     state, cention = MemoryState(), Cention()
+    done(document, state, cention)
+    # What lies under another may be older than that.
+    document["tag"] |= {
+        "b_other": tag("Other", parent_tag="b"),
+        "c": tag("C", parent_tag="b_other"),
+    }
     done(document, state, cention)
     order = [str(step.ref) for step in plan_of({}, state).steps]
     assert order.index("tag.c") < order.index("tag.b_other") < order.index("tag.b")
