@@ -28,9 +28,15 @@ from bridge.domain.errors import BackupFailed, StoreError, StoreUnavailable
 from bridge.storage import restoring
 from bridge.storage.backups import Progress, back_up
 from bridge.storage.engine import DaemonLock, path_of
+from bridge.storage.provisioning import ProvisionLock
 from bridge.storage.restoring import Contents, Unpacked
 from bridge.storage.tables import SCHEMA_HEAD
 
+_CENTRE: Final = (
+    "What `provision` set up after the backup was made is not known any more: compare"
+    " `aventa-bridge provision state list` with Cention, and `provision import` what is"
+    " missing before the next `provision apply`, which would make it twice."
+)
 # What takes longer is shown on a terminal.
 _BAR_AFTER_S: Final = 1.0
 
@@ -131,6 +137,7 @@ def restore(
         store = path_of(settings.store.url).absolute()
         with (
             _locked(settings.store.url, store),
+            ProvisionLock(settings.store.url),
             bar("Checking") as progress,
             restoring.unpacked(file.absolute(), store, progress) as found,
         ):
@@ -146,6 +153,8 @@ def restore(
         print_json(_as_json(found, store, aside, held) | {"seconds": seconds})
         return
     _tell(found, store, aside, held)
+    if found.contents.provisioned or (before is not None and before.provisioned):
+        typer.echo(_CENTRE)
 
 
 def _tell(found: Unpacked, store: Path, aside: Path | None, held: int) -> None:
@@ -270,6 +279,7 @@ def _as_json(found: Unpacked, store: Path, aside: Path | None, held: int) -> dic
         "waiting": dict(sorted(contents.waiting.items())),
         "stopped": contents.stopped,
         "unsettled_calls": contents.unsettled,
+        "provisioned": contents.provisioned,
         "held": held,
         "files": len(found.files),
     }

@@ -4,7 +4,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final, NamedTuple, NoReturn
 
 import typer
 
@@ -30,7 +30,7 @@ from bridge.domain.centre import Centre, Thing, written
 from bridge.domain.centre_plan import Plan, Record, Standing, ids_of, plan
 from bridge.domain.centre_routes import HEAD, area_routes, as_toml, unreached
 from bridge.domain.centre_values import Ref
-from bridge.domain.errors import CentreUnready
+from bridge.domain.errors import CentreUnready, StoreError
 from bridge.services.provisioning import Outcome, Result
 from bridge.settings import Settings, SettingsError
 from bridge.storage.provisioning import ProvisionLock, SqlCentreState
@@ -93,7 +93,7 @@ def plan_(
         centre = _read(file)
         with _desk(settings, file) as desk:
             planned = plan(centre.things, desk.records)
-            warnings = _warnings(settings, centre, planned)
+            warnings = [*_elsewhere(desk), *_warnings(settings, centre, planned)]
             if json:
                 print_json(words.plan_json(planned, desk.names, desk.place, warnings))
             else:
@@ -254,21 +254,47 @@ def _carry_out(
     `wanted` is what the file has.
     """
     if planned.unsure:
-        for record in planned.unsure:
-            lines = words.unsure_lines(record.ref, desk.file, is_wanted=record.ref in wanted)
-            typer.echo(shown_lines(lines), err=True)
-        fail("Nothing was sent: say first what became of these.")
+        _refuse(planned, desk, wanted, json=json)
     if not planned.steps:
         return Outcome(results=(), left=())
     if not json:
-        _show(planned, desk, [])
+        _show(planned, desk, _elsewhere(desk))
     if not yes and at_terminal() and json:
-        _show(planned, desk, [], err=True)
+        _show(planned, desk, _elsewhere(desk), err=True)
     confirm("Do this?", yes=yes)
     for ref in again:
         desk.state.forget(ref)
+    return _do(planned, desk, json=json)
+
+
+def _refuse(planned: Plan, desk: _Desk, wanted: Collection[Ref], *, json: bool) -> NoReturn:
+    for record in planned.unsure:
+        lines = words.unsure_lines(record.ref, desk.file, is_wanted=record.ref in wanted)
+        typer.echo(shown_lines(lines), err=True)
+    if json:
+        nothing = Outcome(results=(), left=planned.steps)
+        unsure = [record.ref for record in planned.unsure]
+        print_json(words.outcome_json(nothing, desk.place, (), unsure))
+    fail("Nothing was sent: say first what became of these.")
+
+
+def _do(planned: Plan, desk: _Desk, *, json: bool) -> Outcome:
+    """Carry a plan out; where the state can't be kept, scripts are told all the same what came."""
+    results: list[Result] = []
     with _telling(planned, desk, json=json) as tell:
-        return provisioning.carry_out(desk.settings, planned, desk.state, tell)
+
+        def keep(result: Result) -> None:
+            results.append(result)
+            tell(result)
+
+        try:
+            return provisioning.carry_out(desk.settings, planned, desk.state, keep)
+        except StoreError:
+            if json:
+                left = planned.steps[len(results) :]
+                outcome = Outcome(results=tuple(results), left=left)
+                print_json(words.outcome_json(outcome, desk.place, ()))
+            raise
 
 
 @contextlib.contextmanager
@@ -323,6 +349,17 @@ def _show(planned: Plan, desk: _Desk, warnings: Sequence[str], *, err: bool = Fa
 def shown_lines(text: str) -> str:
     """Return several lines fit for a terminal."""
     return "\n".join(map(shown, text.split("\n")))
+
+
+def _elsewhere(desk: _Desk) -> list[str]:
+    """Return what to say where nothing is known of this place, but of what may be the same one."""
+    if desk.records:
+        return []
+    return [
+        f"Note: nothing is known of {desk.place}, but {counted(count, 'thing')} of {scope}; if it"
+        " is the same under another address, set that back, or all is made twice"
+        for scope, count in desk.state.elsewhere().items()
+    ]
 
 
 def _warnings(settings: Settings, centre: Centre, planned: Plan) -> list[str]:

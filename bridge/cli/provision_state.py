@@ -22,7 +22,7 @@ from bridge.cli.common import (
 )
 from bridge.domain.centre_plan import Record, Standing
 from bridge.domain.centre_reading import is_name
-from bridge.domain.centre_values import Kind, Ref
+from bridge.domain.centre_values import ID_MAX, Kind, Ref
 from bridge.domain.errors import CentreUnready
 from bridge.settings import Settings
 from bridge.storage.provisioning import ProvisionLock, SqlCentreState
@@ -52,7 +52,7 @@ def import_(
     kind: KindArgument,
     name: NameArgument,
     remote_id: Annotated[
-        int, typer.Argument(metavar="ID", min=1, help="The id that Cention gave it.")
+        int, typer.Argument(metavar="ID", min=1, max=ID_MAX, help="The id that Cention gave it.")
     ],
     config: ConfigOption = None,
     secrets_dir: SecretsOption = None,

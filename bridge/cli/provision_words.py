@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from bridge.domain.centre import EMAILS, written
+from bridge.domain.centre import EMAILS, ID_FIELDS, written
 from bridge.domain.centre_plan import Action, Change, Plan, Record, Standing, Step
 from bridge.domain.centre_values import Ref
 from bridge.domain.outcomes import Failure
@@ -13,12 +13,6 @@ from bridge.services.provisioning import Ending, Outcome, Result
 
 _MARKS: Final = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-"}
 _DONE: Final = {Action.CREATE: "created", Action.UPDATE: "changed", Action.DELETE: "deleted"}
-# Fields that hold ids of other things, and of which kind.
-_IDS: Final = {
-    "areas": "area",
-    "due_date_move_to_areaId": "area",
-    "organisation_id": "organization",
-}
 
 Names = Mapping[tuple[str, int], str]
 
@@ -77,8 +71,8 @@ def _plain(field: str, value: Any, names: Names) -> Any:
         return [_plain(field, item, names) for item in value]
     if isinstance(value, Ref):
         return value.name
-    if field in _IDS and isinstance(value, int):
-        return names.get((_IDS[field], value), value)
+    if field in ID_FIELDS and isinstance(value, int):
+        return names.get((ID_FIELDS[field], value), value)
     return value
 
 
@@ -119,8 +113,13 @@ def _changes(step: Step, names: Names) -> list[dict[str, Any]]:
     return changes
 
 
-def outcome_json(outcome: Outcome, place: str, warnings: Iterable[str]) -> dict[str, Any]:
-    """Return what became of a plan, for scripts."""
+def outcome_json(
+    outcome: Outcome, place: str, warnings: Iterable[str], unsure: Iterable[Ref] = ()
+) -> dict[str, Any]:
+    """Return what became of a plan, for scripts; `unsure` is what kept all of it from being sent.
+
+    What came of each request is in `results`, also where that is that nobody knows.
+    """
     return {
         "workspace": place,
         "results": [
@@ -129,11 +128,12 @@ def outcome_json(outcome: Outcome, place: str, warnings: Iterable[str]) -> dict[
                 "id": result.remote_id,
                 "ending": str(result.ending),
                 "status": result.told.status or None,
-                "error": result.told.error or None,
+                "error": result.told.error or result.told.detail or None,
             }
             for result in outcome.results
         ],
         "left": [_step(step) for step in outcome.left],
+        "unsure": [_ref(ref) for ref in unsure],
         "warnings": list(warnings),
     }
 
@@ -179,6 +179,8 @@ def result_line(result: Result, file: str) -> str:
         case Ending.AWAY:
             return f"{step.ref}: not done: {_missing(result)}; run it again later"
         case Ending.SKIPPED:
+            if step.action is Action.DELETE:
+                return f"{step.ref}: not tried, since what stands on it was to leave it first"
             return f"{step.ref}: not tried, since what it needs is not there"
 
 
@@ -189,7 +191,9 @@ def _missing(result: Result) -> str:
     if told.failure is not None:
         return f"no answer came ({told.detail})"
     if 200 <= told.status < 300:
-        return f"Cention answered {told.status} without an id"
+        what = "an id" if result.step.action is Action.CREATE else "JSON"
+        said = f" ({told.error})" if told.error else ""
+        return f"Cention answered {told.status} without {what}{said}"
     return f"Cention answered {told.status}{f' ({told.error})' if told.error else ''}"
 
 

@@ -19,6 +19,12 @@ TAG_SEPARATOR: Final = " / "
 MOVE_TO: Final = "due_date_move_to_areaId"
 EMAILS: Final = "server_emails"
 NEW_EMAIL: Final = -1
+# The fields that are sent as ids of other things, and of which kind.
+ID_FIELDS: Final = {
+    "areas": Kind.AREA,
+    MOVE_TO: Kind.AREA,
+    "organisation_id": Kind.ORGANIZATION,
+}
 # The field that the file calls otherwise than it is sent.
 _WRITTEN: Final = {MOVE_TO: "due_date_move_to", "organisation_id": "organization"}
 
@@ -30,6 +36,7 @@ class Thing(Struct, frozen=True, kw_only=True):
         ref: its kind, and its name in the file.
         fields: what is to be sent, by the page's names; another thing's id is a `Ref` to it.
         needs: what has to be there before it.
+        tags: the fields that are another tag's text, by the page's names, and whose.
         line: where the file has it.
         lines: where the file has its fields, by the page's names.
         route: which calls are an area's; None where the file doesn't say.
@@ -40,6 +47,7 @@ class Thing(Struct, frozen=True, kw_only=True):
     needs: frozenset[Ref]
     line: int
     lines: Mapping[str, int]
+    tags: Mapping[str, Ref] = {}
     route: Mapping[str, Any] | None = None
 
 
@@ -66,6 +74,7 @@ def read_centre(
     mistakes.extend(_astray(drafts, by_ref, document))
     if not mistakes:
         mistakes.extend(_circles(by_ref))
+        mistakes.extend(_two_in_one(by_ref))
     if not mistakes:
         mistakes.extend(_doubles(drafts, by_ref))
     if mistakes:
@@ -136,6 +145,16 @@ def _circles(by_ref: Mapping[Ref, Draft]) -> Iterator[Mistake]:
             )
 
 
+def _two_in_one(by_ref: Mapping[Ref, Draft]) -> Iterator[Mistake]:
+    """Yield the tags above others whose name reads as two: Cention would look for those."""
+    for ref in dict.fromkeys(above for one in by_ref.values() if (above := _parent(one))):
+        if TAG_SEPARATOR in by_ref[ref].fields["tag_name"]:
+            yield Mistake(
+                (ref.kind, ref.name, "tag_name"),
+                f'holds "{TAG_SEPARATOR}", so what lies under it can\'t name it; write another',
+            )
+
+
 def _parent(draft: Draft) -> Ref | None:
     value = draft.fields.get("parent_tag")
     return value.ref if isinstance(value, TagRef) else None
@@ -190,6 +209,7 @@ def _thing(draft: Draft, by_ref: Mapping[Ref, Draft], lines: Mapping[Path, int])
         needs=frozenset(ref for key, ref in _named(draft) if key != MOVE_TO),
         line=line_of(lines, path),
         lines={key: line_of(lines, (*path, written(key))) for key in draft.fields},
+        tags={key: item.ref for key, item in draft.fields.items() if isinstance(item, TagRef)},
         route=draft.route,
     )
 

@@ -110,6 +110,10 @@ def _filled(text: str) -> str:
     return "" if text.strip() else "is empty; write some text"
 
 
+def _address_or_none(text: str) -> str:
+    return _address(text) if text else ""
+
+
 def _address(text: str) -> str:
     return "" if _ADDRESS.fullmatch(text) else "is no e-mail address; write name@example.com"
 
@@ -127,7 +131,8 @@ _FLAG: Final = Flag()
 _WHOLE: Final = Whole()
 _TEXT: Final = Words()
 _FILLED: Final = Words(_filled)
-_ADDRESS_TEXT: Final = Words(_address)
+# An empty one takes away what was there: the API has no other way to say so.
+_ADDRESS_TEXT: Final = Words(_address_or_none)
 _TIME_ZONE: Final = Choice("time zone", _both(TIME_ZONES))
 _ROUTING_TYPE: Final = Choice("type", {word: word for word in ROUTING_TYPES})
 
@@ -184,7 +189,7 @@ _AGENT_GROUP: Final = Group(
 _SERVER_EMAIL: Final = Group(
     (
         Field("id", Whole(least=-1)),
-        Field("name", _ADDRESS_TEXT, is_required=True),
+        Field("name", Words(_address), is_required=True),
         Field("order", _WHOLE),
     )
 )

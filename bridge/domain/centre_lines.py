@@ -84,6 +84,8 @@ class _Finder:
             elif self._take("["):
                 table = self._placed(tuple(self._keys()))
                 self._note(table, line)
+                # What stands before it may have named a table within it.
+                self.lines[table] = line
                 self._take("]")
             else:
                 self._pair(table)

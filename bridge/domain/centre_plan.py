@@ -11,7 +11,16 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from bridge.domain.centre import EMAILS, MOVE_TO, NEW_EMAIL, Thing, refs_in, without
+from bridge.domain.centre import (
+    EMAILS,
+    ID_FIELDS,
+    MOVE_TO,
+    NEW_EMAIL,
+    TAG_SEPARATOR,
+    Thing,
+    refs_in,
+    without,
+)
 from bridge.domain.centre_values import Kind, Ref
 
 
@@ -65,7 +74,10 @@ class Change(Struct, frozen=True):
 
 
 class Step(Struct, frozen=True, kw_only=True):
-    """One request. `body` is what is sent, with a `Ref` for each id; `line` is the file's, or 0."""
+    """One request. `body` is what is sent, with a `Ref` for each id; `line` is the file's, or 0.
+
+    `tags` are those that the body names by text.
+    """
 
     action: Action
     ref: Ref
@@ -74,6 +86,7 @@ class Step(Struct, frozen=True, kw_only=True):
     changes: tuple[Change, ...] = ()
     line: int = 0
     lines: Mapping[str, int] = {}
+    tags: frozenset[Ref] = frozenset()
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -140,42 +153,42 @@ def _made(
     things: Sequence[Thing], known: Mapping[Ref, Record], ids: Mapping[Ref, int]
 ) -> Iterator[Step]:
     there = set(ids)
-    later: list[Thing] = []
+    later: list[tuple[Thing, Any]] = []
     for thing in things:
         record = known.get(thing.ref)
         if record is not None and record.standing is Standing.CREATING:
             continue
-        if thing.ref in ids and record is not None:
-            yield from _update(thing, record, ids)
-            continue
-        moves_to = set(refs_in(thing.fields.get(MOVE_TO)))
-        if not moves_to <= there:
+        now = thing
+        if not set(refs_in(thing.fields.get(MOVE_TO))) <= there:
             # To an area that has yet to be made, or to itself.
-            later.append(thing)
-            yield _create(without(thing, [MOVE_TO]))
+            now = without(thing, [MOVE_TO])
+            later.append((thing, record.fields.get(MOVE_TO) if record is not None else None))
+        if thing.ref in ids and record is not None:
+            yield from _update(now, record, ids)
         else:
-            yield _create(thing)
+            yield _step(now, Action.CREATE, now.fields, _all_of(now.fields))
         there.add(thing.ref)
-    for thing in later:
+    for thing, old in later:
         new = thing.fields[MOVE_TO]
-        yield Step(
-            action=Action.UPDATE,
-            ref=thing.ref,
-            body={MOVE_TO: new},
-            changes=(Change(MOVE_TO, None, new),),
-            line=thing.line,
-            lines=thing.lines,
-        )
+        yield _step(thing, Action.UPDATE, {MOVE_TO: new}, [Change(MOVE_TO, old, new)], ids)
 
 
-def _create(thing: Thing) -> Step:
+def _step(
+    thing: Thing,
+    action: Action,
+    body: Mapping[str, Any],
+    changes: Iterable[Change],
+    ids: Mapping[Ref, int] | None = None,
+) -> Step:
     return Step(
-        action=Action.CREATE,
+        action=action,
         ref=thing.ref,
-        body=thing.fields,
-        changes=tuple(_all_of(thing.fields)),
+        remote_id=(ids or {}).get(thing.ref),
+        body=body,
+        changes=tuple(changes),
         line=thing.line,
         lines=thing.lines,
+        tags=frozenset(ref for key, ref in thing.tags.items() if key in body),
     )
 
 
@@ -201,15 +214,7 @@ def _update(thing: Thing, record: Record, ids: Mapping[Ref, int]) -> Iterator[St
             body[key] = new
             changes.extend(found)
     if body:
-        yield Step(
-            action=Action.UPDATE,
-            ref=thing.ref,
-            remote_id=record.remote_id,
-            body=body,
-            changes=tuple(changes),
-            line=thing.line,
-            lines=thing.lines,
-        )
+        yield _step(thing, Action.UPDATE, body, changes, ids)
 
 
 def _differences(field: str, old: Any, new: Any, ids: Mapping[Ref, int]) -> Iterator[Change]:
@@ -274,9 +279,11 @@ def in_reverse(records: Iterable[Record]) -> list[Record]:
 
 
 def _keys(record: Record) -> Iterator[tuple[Kind, object]]:
+    """Yield what others of its kind name a thing by."""
     yield record.ref.kind, record.remote_id
     if record.ref.kind is Kind.TAG:
-        yield Kind.TAG, record.fields.get("tag_name")
+        name, above = record.fields.get("tag_name"), record.fields.get("parent_tag")
+        yield Kind.TAG, name if above is None else f"{above}{TAG_SEPARATOR}{name}"
 
 
 def _needs(record: Record) -> Iterator[tuple[Kind, object]]:
@@ -284,7 +291,22 @@ def _needs(record: Record) -> Iterator[tuple[Kind, object]]:
     if MOVE_TO in record.fields:
         yield Kind.AREA, record.fields[MOVE_TO]
     if "parent_tag" in record.fields:
-        yield Kind.TAG, str(record.fields["parent_tag"]).rpartition(" / ")[2]
+        yield Kind.TAG, record.fields["parent_tag"]
+
+
+def stands_on(record: Record, other: Record) -> bool:
+    """Say whether one thing was made with another, and might go with it."""
+    fields = record.fields
+    if other.ref.kind is Kind.TAG:
+        named = {("", fields.get("tag")), ("/", fields.get("parent_tag"))}
+        return ("", other.fields.get("tag_name")) in named or any(
+            ("/", key) in named for _, key in _keys(other)
+        )
+    return any(
+        other.remote_id in (value if isinstance(value, list) else [value])
+        for key, value in fields.items()
+        if ID_FIELDS.get(key) is other.ref.kind and key != MOVE_TO
+    )
 
 
 def _kept(things: Sequence[Thing], known: Mapping[Ref, Record]) -> Iterator[tuple[Ref, str]]:

@@ -25,7 +25,7 @@ from bridge.domain.centre_fields import (
     Words,
 )
 from bridge.domain.centre_lines import Path
-from bridge.domain.centre_values import WEEKDAYS, Kind, Ref
+from bridge.domain.centre_values import WEEKDAYS, Kind, Ref, is_id
 
 # As a route's name, since a route is made for each area with voice.
 _NAME: Final = re.compile(r"[a-z0-9_-]{1,32}")
@@ -246,7 +246,7 @@ class _Reader:
     def _reference(self, kind: Kind, value: Any, path: Path, *, may_be_id: bool = True) -> Any:
         if isinstance(value, str) and value:
             return Ref(kind, value)
-        if may_be_id and isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        if may_be_id and is_id(value):
             return value
         return self._wrong(path, f"names no {kind}; write the name that it has in this file")
 

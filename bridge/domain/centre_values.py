@@ -5,7 +5,7 @@ Source: the vendor's page "Cention Organization, Area, Routing and Tag API".
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final, TypeGuard
 
 from msgspec import Struct
 
@@ -35,6 +35,15 @@ class Ref(Struct, frozen=True, order=True):
     def __str__(self) -> str:
         """Return it as a person writes it."""
         return f"{self.kind}.{self.name}"
+
+
+# What a store can hold; the page says only that ids are integers.
+ID_MAX: Final = 2**63 - 1
+
+
+def is_id(value: Any) -> TypeGuard[int]:
+    """Say whether this can be the id of something."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= ID_MAX
 
 
 # Each zone of the page's table, and its abbreviation, which is what is sent. GST is two zones'.

@@ -43,6 +43,7 @@ def _ids(value: Any, pointer: str, issues: list[Issue]) -> None:
 
 _CLOCK: Final = pattern(r"([01]\d|2[0-3]):[0-5]\d", "a time as HH:MM")
 _ADDRESS: Final = pattern(r"[^@\s]+@[^@\s]+", "an e-mail address")
+_ADDRESS_OR_NONE: Final = pattern(r"([^@\s]+@[^@\s]+)?", "an e-mail address")
 _BRIGHT: Final = record(
     {
         "active": optional(_flag),
@@ -75,7 +76,7 @@ _AREA: Final[Mapping[str, Check]] = {
     "agent_groups": list_of(record({"id": required(integer), "name": required(filled)})),
     "done_date": record(
         {
-            "done_date_address": optional(_ADDRESS),
+            "done_date_address": optional(_ADDRESS_OR_NONE),
             "due_date_selected": optional(integer),
             "expected_done_date_note": optional(text),
             "has_done_date_notification": optional(_flag),
@@ -93,9 +94,9 @@ _AREA: Final[Mapping[str, Check]] = {
     "server_emails": list_of(
         record({"id": required(integer), "name": required(_ADDRESS), "order": required(integer)})
     ),
-    "external_experts_from_address": _ADDRESS,
-    "external_experts_pre_filled_address": _ADDRESS,
-    "reply_to_email_address": _ADDRESS,
+    "external_experts_from_address": _ADDRESS_OR_NONE,
+    "external_experts_pre_filled_address": _ADDRESS_OR_NONE,
+    "reply_to_email_address": _ADDRESS_OR_NONE,
     **dict.fromkeys(
         (
             *("chat_area_url", "chat_external_id", "default_subject_prefix", "description"),

@@ -14,7 +14,16 @@ from msgspec import Struct
 
 from bridge.domain.centre import EMAILS, NEW_EMAIL, refs_in
 from bridge.domain.centre_outcomes import Fate, Told, judge, new_id
-from bridge.domain.centre_plan import Action, Plan, Record, Standing, Step, ids_of, resolved
+from bridge.domain.centre_plan import (
+    Action,
+    Plan,
+    Record,
+    Standing,
+    Step,
+    ids_of,
+    resolved,
+    stands_on,
+)
 from bridge.domain.centre_values import Ref
 from bridge.domain.errors import StoreError
 from bridge.ports.provisioning import Administration, CentreState
@@ -23,8 +32,9 @@ from bridge.services.limiter import Pace
 
 TRIES_MAX: Final = 4
 _WAIT_S: Final = 1.0
-# So that no wait comes to nothing by rounding.
+# So that no wait comes to nothing by rounding, and none keeps a person who wants to stop.
 _WAIT_MIN_S: Final = 0.001
+_GLANCE_S: Final = 0.5
 _RETRY_AFTER_MAX_S: Final = 60.0
 _STANDINGS: Final = {
     Action.CREATE: Standing.CREATING,
@@ -106,22 +116,26 @@ class Provisioner:
             if self.is_to_stop():
                 return Outcome(results=tuple(results), left=plan.steps[number:])
             result = await self._do(step)
+            if result is None:
+                return Outcome(results=tuple(results), left=plan.steps[number:])
             results.append(result)
             self.tell(result)
             if result.ending.ends_all:
                 return Outcome(results=tuple(results), left=plan.steps[number + 1 :])
         return Outcome(results=tuple(results), left=())
 
-    async def _do(self, step: Step) -> Result:
+    async def _do(self, step: Step) -> Result | None:
+        """Do one step; None: asked to stop before anything of it was sent."""
         ids = ids_of(self._records.values())
         remote_id = step.remote_id or ids.get(step.ref)
-        missing = {ref for ref in _refs(step.body) if ref not in ids}
-        if missing or step.ref in self._failed:
+        if self._is_kept_back(step, ids):
             self._failed.add(step.ref)
             return Result(step=step, ending=Ending.SKIPPED, told=Told())
         body = {key: resolved(value, ids) for key, value in step.body.items()}
-        told = await self._send(step, remote_id, body)
-        fate = judge(step.action, told)
+        sent = await self._send(step, remote_id, body)
+        if sent is None:
+            return None
+        told, fate = sent
         ending = _ending(step.action, fate)
         if ending is Ending.DONE:
             remote_id = new_id(told) if step.action is Action.CREATE else remote_id
@@ -133,17 +147,41 @@ class Provisioner:
                 raise
         else:
             self._failed.add(step.ref)
-            if ending in {Ending.REFUSED, Ending.BARRED}:
-                self._take_back(step)
         return Result(step=step, ending=ending, told=told, remote_id=remote_id)
 
-    def _take_back(self, step: Step) -> None:
-        """Undo the note of what was not done; what was in doubt before it still is."""
+    def _is_kept_back(self, step: Step, ids: Mapping[Ref, int]) -> bool:
+        """Say whether what was not done before keeps this from being done.
+
+        Nothing is sent that names what is not there, whether by id or by a tag's text; and nothing
+        is deleted that something was to leave first, and did not: it might go with it.
+        """
+        if step.ref in self._failed or step.tags & self._failed:
+            return True
+        if any(ref not in ids for ref in _refs(step.body)):
+            return True
+        record = self._records.get(step.ref)
+        return (
+            step.action is Action.DELETE
+            and record is not None
+            and any(
+                stands_on(self._records[ref], record) for ref in self._failed & set(self._records)
+            )
+        )
+
+    def _take_back(self, step: Step, fate: Fate, *, is_in_doubt: bool) -> None:
+        """Undo the note of what was not done; what was in doubt before it still is.
+
+        Only what Cention refuses to delete is known to be there.
+        """
+        is_there = step.action is Action.DELETE and fate is Fate.REFUSED
+        if is_in_doubt and not is_there:
+            return
         before = self._records.get(step.ref)
-        if before is not None and before.standing is Standing.UPDATING:
-            self.state.note(step.ref, before.standing, before.pending)
-        else:
+        settled = {Standing.DONE, Standing.DELETING} if is_there else {Standing.DONE}
+        if before is None or before.standing in settled:
             self.state.withdraw(step.ref)
+        else:
+            self.state.note(step.ref, before.standing, before.pending)
 
     def _keep(self, step: Step, remote_id: int | None, body: Mapping[str, Any], told: Told) -> None:
         if step.action is Action.DELETE or remote_id is None:
@@ -169,28 +207,39 @@ class Provisioner:
             changed_us=0,
         )
 
-    async def _send(self, step: Step, remote_id: int | None, body: Mapping[str, Any]) -> Told:
-        """Send it, and again while that is safe and may help.
+    async def _send(
+        self, step: Step, remote_id: int | None, body: Mapping[str, Any]
+    ) -> tuple[Told, Fate] | None:
+        """Send it, and again while that is safe and may help; None: asked to stop before that.
 
         It is noted for as long as it may be on its way, and not while it waits: who is killed then
-        leaves nothing in doubt.
+        leaves nothing in doubt. What one answer has left in doubt, no later one takes out of it.
         """
-        told = Told()
+        before = self._records.get(step.ref)
+        pending = {**before.pending, **body} if before is not None else body
+        sent: tuple[Told, Fate] | None = None
+        is_in_doubt = False
         for attempt in range(1, TRIES_MAX + 1):
-            await self._wait_for_pace()
-            self.state.note(step.ref, _STANDINGS[step.action], body)
+            if not await self._wait_for_pace():
+                return sent
+            self.state.note(step.ref, _STANDINGS[step.action], pending)
             told = await self._send_once(step, remote_id, body)
             fate = judge(step.action, told)
-            if fate is Fate.UNTOUCHED:
-                self._take_back(step)
+            if fate in {Fate.REFUSED, Fate.BARRED, Fate.UNTOUCHED}:
+                self._take_back(step, fate, is_in_doubt=is_in_doubt)
+            if fate is Fate.UNTOUCHED and is_in_doubt:
+                fate = Fate.UNCLEAR
+            is_in_doubt = is_in_doubt or fate is Fate.UNCLEAR
+            sent = told, fate
             may_repeat = fate is Fate.UNTOUCHED or (
                 fate is Fate.UNCLEAR and step.action is not Action.CREATE
             )
-            if not may_repeat or attempt == TRIES_MAX or self.is_to_stop():
-                return told
+            if not may_repeat or attempt == TRIES_MAX:
+                return sent
             wait_s = told.retry_after_s or _WAIT_S * 2 ** (attempt - 1)
-            await self.clock.sleep(min(wait_s, _RETRY_AFTER_MAX_S))
-        return told
+            if not await self._wait(min(wait_s, _RETRY_AFTER_MAX_S)):
+                return sent
+        return sent
 
     async def _send_once(self, step: Step, remote_id: int | None, body: Mapping[str, Any]) -> Told:
         kind = step.ref.kind
@@ -202,11 +251,24 @@ class Provisioner:
             return await self.administration.update(kind, remote_id, body)
         return await self.administration.delete(kind, remote_id)
 
-    async def _wait_for_pace(self) -> None:
+    async def _wait_for_pace(self) -> bool:
+        """Wait until something may be sent; False: asked to stop meanwhile."""
         while not self.pace.available(self.clock.monotonic()):
             wait_s = self.pace.wait_s(self.clock.monotonic())
-            await self.clock.sleep(max(wait_s, _WAIT_MIN_S))
+            if not await self._wait(max(wait_s, _WAIT_MIN_S)):
+                return False
         self.pace.take(1, self.clock.monotonic())
+        return True
+
+    async def _wait(self, seconds: float) -> bool:
+        """Wait so long; False: asked to stop meanwhile."""
+        end_s = self.clock.monotonic() + seconds
+        while not self.is_to_stop():
+            left_s = end_s - self.clock.monotonic()
+            if left_s <= 0:
+                return True
+            await self.clock.sleep(max(min(left_s, _GLANCE_S), _WAIT_MIN_S))
+        return False
 
 
 def _refs(body: Mapping[str, Any]) -> set[Ref]:

@@ -1,6 +1,7 @@
 """What is known of a centre that was set up, kept beside the daemon, which never looks at it."""
 
 import fcntl
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -34,6 +35,13 @@ class SqlCentreState:
         """Return all that is known, by kind and in the order in which it was made."""
         with translated(), self._engine.connect() as connection:
             return read_records(connection, self._scope)
+
+    def elsewhere(self) -> Mapping[str, int]:
+        """Return of which other workspaces something is known, and of how many things."""
+        of_others = select(_TABLE.c.scope, func.count()).where(_TABLE.c.scope != self._scope)
+        with translated(), self._engine.connect() as connection:
+            found = connection.execute(of_others.group_by(_TABLE.c.scope).order_by(_TABLE.c.scope))
+            return {row[0]: row[1] for row in found}
 
     def note(self, ref: Ref, standing: Standing, pending: Mapping[str, Any]) -> None:
         """Note what is about to be sent."""
@@ -133,13 +141,14 @@ class ProvisionLock:
         """
         path = Path(f"{path_of(url)}.provision.lock")
         try:
-            self._file = path.open("w", encoding="ascii")
+            # To hold it, reading is enough: another user, such as root, may have made it.
+            self._file = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise StoreUnavailable(f"{path} can't be made ({error.strerror})") from None
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            self._file.close()
+            os.close(self._file)
             raise StoreUnavailable(
                 "another `provision` command is at work on this store; wait until it has ended"
             ) from None
@@ -155,4 +164,4 @@ class ProvisionLock:
         trace: TracebackType | None,
     ) -> None:
         """Let the next one in."""
-        self._file.close()
+        os.close(self._file)

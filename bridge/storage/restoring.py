@@ -47,7 +47,8 @@ BUSY_S: Final = 5.0
 class Contents(Struct, frozen=True, gc=False, kw_only=True):
     """What is in a store. `waiting` is by kind; `newest_us` in microseconds since 1970.
 
-    `unsettled` are calls that have yet to be settled: a rule may act on them then.
+    `unsettled` are calls that have yet to be settled: a rule may act on them then. `provisioned` is
+    how many things of a contact centre it knows that were set up in Cention.
     """
 
     schema: str
@@ -56,6 +57,7 @@ class Contents(Struct, frozen=True, gc=False, kw_only=True):
     waiting: Mapping[str, int]
     stopped: int
     unsettled: int
+    provisioned: int
 
 
 class Unpacked(Struct, frozen=True, gc=False, kw_only=True):
@@ -227,6 +229,11 @@ def _contents(connection: sqlite3.Connection) -> Contents:
             waiting[kind] = waiting.get(kind, 0) + count
         elif state in STOPPED_STATES:
             stopped += count
+    # Only newer schemas have it.
+    has_centre = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'provisioned'")
+    provisioned = 0
+    if has_centre.fetchone():
+        (provisioned,) = connection.execute("SELECT count(*) FROM provisioned").fetchone()
     return Contents(
         schema=str(version[0]) if version else "none",
         events=events,
@@ -234,6 +241,7 @@ def _contents(connection: sqlite3.Connection) -> Contents:
         waiting=waiting,
         stopped=stopped,
         unsettled=unsettled,
+        provisioned=provisioned,
     )
 
 

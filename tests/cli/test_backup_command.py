@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from bridge.cli import backups, common
 from bridge.cli.shell import app
 from bridge.storage.engine import DaemonLock
+from bridge.storage.provisioning import ProvisionLock
 
 
 def fill(site: Site) -> None:
@@ -135,6 +136,7 @@ class TestRestore:
             "waiting": {"contact_card": 1, "end_errand": 1, "new_errand": 1},
             "stopped": 0,
             "unsettled_calls": 0,
+            "provisioned": 0,
             "held": 0,
             "files": 0,
         }
@@ -142,6 +144,7 @@ class TestRestore:
     def test_held_errands_are_dead_letters_with_the_reason(self, site: Site, backup: Path) -> None:
         result = site.run("restore", backup, "--yes", "--hold")
         assert "Held for a person: 1 errand; " in result.stdout
+        assert "provision" not in result.stdout
         assert site.states() == {"new_errand": "held", "end_errand": "parked"}
         [letter] = site.read("dead-letters", "list", "--state", "held")
         assert "restored from a backup" in letter["error"]
@@ -162,6 +165,22 @@ class TestRestore:
         assert "another daemon is at work on" in result.stderr
         assert "stop it first (systemctl stop aventa-bridge.socket" in result.stderr
         assert site.run("restore", backup, "--yes").exit_code == 0
+
+    def test_a_centre_that_may_have_grown_since_is_told(self, site: Site, backup: Path) -> None:
+        # Only the store that is replaced knows of it.
+        with closing(sqlite3.connect(site.store)) as connection:
+            connection.execute(
+                "INSERT INTO provisioned VALUES ('x', 'area', 'desk', 'done', 1, 1, '{}', '{}', 0)"
+            )
+            connection.commit()
+        said = site.run("restore", backup, "--yes").stdout
+        assert "What `provision` set up after the backup was made is not known any more" in said
+
+    def test_beside_provision_it_refuses(self, site: Site, backup: Path) -> None:
+        with ProvisionLock(f"sqlite:///{site.store}"):
+            result = site.run("restore", backup, "--yes")
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "another `provision` command is at work on this store" in result.stderr
 
     def test_a_damaged_backup_is_told_in_one_line(self, site: Site, backup: Path) -> None:
         backup.write_bytes(backup.read_bytes()[:5000])

@@ -69,6 +69,12 @@ def test_what_is_missing_has_the_line_of_what_it_would_stand_in() -> None:
     assert line_of(lines, ("tag",)) == 1
 
 
+def test_a_table_has_the_line_of_its_own_head_though_one_within_it_comes_first() -> None:
+    lines = find_lines("[area.x.expire_time]\n[area.x]\nname = 1\n")
+    assert lines["area", "x"] == 2
+    assert lines["area", "x", "expire_time"] == lines["area",] == 1
+
+
 KEYS = st.text("ab-_ .\"'#=[]é", min_size=1, max_size=4)
 VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none(),

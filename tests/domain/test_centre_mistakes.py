@@ -70,6 +70,20 @@ def test_nothing_is_said_of_what_is_right() -> None:
             ),
         ),
         (
+            (
+                '[tag.b]\nareas = ["desk"]\ntag_name = "B / C"\n'
+                '[tag.c]\nareas = ["desk"]\ntag_name = "C"\nparent_tag = "b"'
+            ),
+            '10: tag.b.tag_name: holds " / ", so what lies under it can\'t name it; write another',
+        ),
+        (
+            '[area.b]\nname = "B"\norganization = 9223372036854775808',
+            (
+                "10: area.b.organization: names no organization; write the name that it has in"
+                " this file"
+            ),
+        ),
+        (
             '[area.b]\nname = "B"\norganization = "clinik"',
             (
                 '10: area.b.organization: there is no [organization."clinik"] in this file;'

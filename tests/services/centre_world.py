@@ -1,5 +1,6 @@
 """A centre set up in memory: random files, a stand-in for Cention, and what is known of it."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,14 @@ SANDBOX_KINDS = {
     Kind.KEYWORD: "keywords",
     Kind.AUTOTAG: "autotags",
     Kind.SIP: "sip",
+}
+SMALL: dict[str, Any] = {
+    "organization": {"clinic": {"name": "Clinic"}},
+    "area": {
+        "desk": {"name": "Desk", "organization": "clinic"},
+        "night": {"name": "Night", "due_date_move_to": "desk"},
+    },
+    "tag": {"vip": {"tag_name": "VIP", "areas": ["desk", "night"]}},
 }
 LOST = Told(failure=Failure.LOST, detail="ServerDisconnectedError")
 AWAY = Told(failure=Failure.NOT_CONNECTED, detail="ConnectionRefusedError")
@@ -204,6 +213,10 @@ def centre_of(document: Mapping[str, Any]) -> Centre:
 
 def plan_of(document: Mapping[str, Any], state: MemoryState) -> Plan:
     return plan(centre_of(document).things if document else (), state.records())
+
+
+def done(document: Mapping[str, Any], state: MemoryState, cention: Cention) -> Outcome:
+    return asyncio.run(run(plan_of(document, state), state, cention))
 
 
 TEXTS = st.text("aö:, =\"'/", max_size=6)

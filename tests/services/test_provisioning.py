@@ -7,11 +7,13 @@ from centre_world import (
     AWAY,
     LOST,
     SANDBOX_KINDS,
+    SMALL,
     Cention,
     Clock,
     Killed,
     MemoryState,
     documents,
+    done,
     plan_of,
     run,
 )
@@ -22,21 +24,9 @@ from bridge.domain.centre_outcomes import Told
 from bridge.domain.centre_plan import Action, Plan, Standing
 from bridge.domain.centre_values import Kind, Ref
 from bridge.domain.errors import StoreUnavailable
-from bridge.services.provisioning import TRIES_MAX, Ending, Outcome, Result
+from bridge.services.provisioning import TRIES_MAX, Ending, Result
 
 DESK = Ref(Kind.AREA, "desk")
-SMALL: dict[str, Any] = {
-    "organization": {"clinic": {"name": "Clinic"}},
-    "area": {
-        "desk": {"name": "Desk", "organization": "clinic"},
-        "night": {"name": "Night", "due_date_move_to": "desk"},
-    },
-    "tag": {"vip": {"tag_name": "VIP", "areas": ["desk", "night"]}},
-}
-
-
-def done(document: dict[str, Any], state: MemoryState, cention: Cention) -> Outcome:
-    return asyncio.run(run(plan_of(document, state), state, cention))
 
 
 @settings(max_examples=40, deadline=None)
@@ -139,7 +129,14 @@ def test_killed_at_every_request_and_run_again_it_ends_in_the_same_place(
     assert plan_of(then, rough_state).steps == plan_of(then, smooth_state).steps
 
 
-@pytest.mark.parametrize("told", [LOST, Told(status=502), Told(status=408), Told(status=200)])
+@pytest.mark.parametrize(
+    "told",
+    [
+        LOST,
+        *(Told(status=status) for status in (200, 408, 502, 503)),
+        Told(status=500, error="name: is taken"),
+    ],
+)
 def test_a_create_that_was_lost_is_not_sent_again_and_stops_all(told: Told) -> None:
     state, cention = (
         MemoryState(),
@@ -154,7 +151,9 @@ def test_a_create_that_was_lost_is_not_sent_again_and_stops_all(told: Told) -> N
     assert state.rows[DESK].pending == {"name": "Desk", "organisation_id": 1}
 
 
-@pytest.mark.parametrize("told", [AWAY, Told(status=503), Told(status=429, retry_after_s=5)])
+@pytest.mark.parametrize(
+    "told", [AWAY, Told(status=503, retry_after_s=0), Told(status=429, retry_after_s=5)]
+)
 def test_a_create_that_was_not_taken_is_tried_again_and_then_taken_back(told: Told) -> None:
     state = MemoryState()
     cention = Cention(harm=lambda number: (told if number > 1 else None, number == 1))
@@ -171,7 +170,7 @@ def test_who_is_killed_while_it_waits_leaves_nothing_in_doubt() -> None:
                 raise Killed
             await super().sleep(seconds)
 
-    state, cention = MemoryState(), Cention(harm=lambda _: (Told(status=503), False))
+    state, cention = MemoryState(), Cention(harm=lambda _: (Told(status=429), False))
     with pytest.raises(Killed):
         asyncio.run(run(plan_of(SMALL, state), state, cention, clock=Deadly()))
     assert (len(cention.asked), state.rows) == (1, {})
