@@ -12,7 +12,7 @@ status), and put back as they were once they are free. That is a state, not a li
 Everything here is pure; `services.presence` asks and does.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final, Literal
 
@@ -34,6 +34,8 @@ _RANKS: Final = {
     EventType.CALL_TRANSFERRED: 2,
 }
 _ENDS: Final = frozenset({EventType.CALL_ENDED, EventType.CALL_ABANDONED, EventType.OUTBOUND_ENDED})
+# Of so many who are seen to, one was tried before.
+TURNS: Final = 4
 # How an outbound call ends that somebody has answered.
 _TALKED: Final = frozenset({"completed", "voicemail"})
 
@@ -229,6 +231,14 @@ def _due(presence: Presence, due_us: int, now_us: int, *, is_to_assert: bool) ->
         is_to_assert=is_to_assert,
         refused=0,
     )
+
+
+def turns(fresh: Sequence[Presence], tried: Sequence[Presence]) -> list[Presence]:
+    """Return who is seen to in which order: of four, one who was tried before, if there is one."""
+    order: list[Presence] = []
+    for number, one in enumerate(tried):
+        order += [*fresh[number * (TURNS - 1) : (number + 1) * (TURNS - 1)], one]
+    return [*order, *fresh[len(tried) * (TURNS - 1) :]]
 
 
 class Step(Struct, frozen=True, gc=False):

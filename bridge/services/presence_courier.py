@@ -3,13 +3,14 @@
 What came of it is for `services.presence` to write down.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bridge.domain.outcomes import Reply
+from bridge.domain.outcomes import Failure, Reply
 from bridge.domain.presence import Held, Presence, decide
 from bridge.domain.retry import RetryPolicy
 from bridge.domain.units import SECOND_US
@@ -20,7 +21,8 @@ from bridge.services.channels import Channel, Upstream
 from bridge.services.limiter import Pace
 
 LABEL: Final = "oneview"
-# For longer than this nobody waits for leave: there may be another wish by then.
+# For longer than this nobody waits for leave: there may be another wish by then. At a slow pace it
+# is longer, or the question would take the leave of what is to be told, again and again.
 LEAVE_S: Final = 1.0
 # A refusal is about one agent, and a person has to change something: it is asked again slowly.
 REFUSED_US: Final = 60 * SECOND_US
@@ -45,6 +47,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     refused: int = 0
     retry_us: int | None = None
     is_counted_as_attempt: bool = True
+    is_undone: bool = False
 
 
 class PresenceCourier:
@@ -70,6 +73,8 @@ class PresenceCourier:
         now_s = clock.monotonic()
         upstream = Upstream(LABEL, frozenset(), per_minute, LABEL)
         self.channel = Channel(upstream, Pace(per_minute, now_s), since_s=now_s)
+        # Whoever has waited longest leaves first.
+        self._line = asyncio.Lock()
 
     def take_settings(self, status: str, per_minute: int) -> None:
         """Go by other settings."""
@@ -93,7 +98,12 @@ class PresenceCourier:
         if step.held != presence.held and not await intend(presence, step.held):
             # There is another wish by now, and nothing has left for this one.
             return Outcome(tried=presence, outcome="outdated", held=presence.held, reading=reading)
-        return await self._set(presence, step.held, step.put, reading)
+        outcome = await self._set(presence, step.held, step.put, reading)
+        if outcome.held is not step.held or not outcome.is_undone:
+            return outcome
+        # Nothing has come of it for certain, so what was noted for the case is noted no more: else
+        # whoever goes offline themselves before the next try would be put back.
+        return replace(outcome, held=presence.held)
 
     async def _set(
         self, presence: Presence, held: Held | None, status: str, reading: InfoReading
@@ -133,6 +143,11 @@ class PresenceCourier:
 
     async def _leave(self) -> bool:
         """Wait for leave by the pace; False: One View is not well, and this one has to wait."""
+        async with self._line:
+            return await self._first_in_line()
+
+    async def _first_in_line(self) -> bool:
+        limit_s = max(LEAVE_S, 2.0 / self.channel.pace.per_second)
         while True:
             now_s = self._clock.monotonic()
             if self.channel.breaker.room(now_s) == 0 and self.channel.breaker.state is (
@@ -143,7 +158,7 @@ class PresenceCourier:
                 self.channel.spend(1, now_s)
                 return True
             wait_s = self.channel.pace.wait_s(now_s)
-            if wait_s > LEAVE_S:
+            if wait_s > limit_s:
                 return False
             await self._clock.sleep(max(wait_s, 0.001))
 
@@ -167,6 +182,7 @@ class PresenceCourier:
             held=presence.held,
             retry_us=self._clock.now_us() + round(wait_s * SECOND_US),
             is_counted_as_attempt=False,
+            is_undone=True,
             error=presence.error,
         )
 
@@ -190,6 +206,7 @@ class PresenceCourier:
             error=said,
             refused=refused,
             retry_us=retry_us,
+            is_undone=bool(refused) or status == 429 or reply.failure is Failure.NOT_CONNECTED,
         )
 
     def _delay_us(self, presence: Presence, reply: Reply) -> int:

@@ -13,6 +13,7 @@ from bridge.domain.presence import (
     decide,
     leg_of,
     said,
+    turns,
     wanted,
     with_event,
 )
@@ -180,3 +181,12 @@ class TestDecisions:
         assert decide(BUSY, ONLINE, "busy").put == "busy"
         held = Held(before=There("break"), wanted="busy", ours=There("busy"))
         assert decide(replace(FREE, held=held), There("busy", "9"), "busy").put == "break"
+
+
+class TestTurns:
+    def test_of_four_one_was_tried_before_and_nobody_waits_for_ever(self) -> None:
+        fresh = [Presence(agent=f"f{number}") for number in range(8)]
+        tried = [Presence(agent=f"t{number}", attempts=1) for number in range(2)]
+        order = [one.agent for one in turns(fresh, tried)]
+        assert order == ["f0", "f1", "f2", "t0", "f3", "f4", "f5", "t1", "f6", "f7"]
+        assert turns([], tried) == tried

@@ -210,8 +210,11 @@ class PresenceMachine(RuleBasedStateMachine):
             tx = SqlTransaction(connection)
             happening = Happening(event, self.clock.now_us())
             self.presences.note(tx, [happening], self.clock.now_us())
-        self.presences.noted()
+        self.loop.run_until_complete(self._noted())
         self._pass(self.chance.choice([0.001, 0.2, 1.5]))
+
+    async def _noted(self) -> None:
+        self.presences.noted()
 
     def _hold(self, call: str, agent: str) -> None:
         before = self.holders.get(call)
