@@ -13,7 +13,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from bridge.domain.errors import StoreBroken, StoreUnavailable
-from bridge.domain.presence import Held, Presence, Roster
+from bridge.domain.presence import Held, Presence, Roster, wanted
 from bridge.ports import Clock, Entropy, Log, Transaction, Writer
 from bridge.ports.presence import AgentDesk, PresenceMeter
 from bridge.services.breaker import BreakerState
@@ -59,6 +59,7 @@ class Presences:
         self._unknown: Counter[str] = Counter()
         self._told: set[str] = set()
         self._is_to_survey = True
+        self._departed: frozenset[str] = frozenset()
         self._forget_from_s = 0.0
         self._courier = PresenceCourier(
             desk=desk,
@@ -71,7 +72,12 @@ class Presences:
         self._take_policy(policy)
 
     def reconfigure(self, policy: PresencePolicy) -> None:
-        """Take new settings; who was refused is tried again at once."""
+        """Take new settings; who was refused is tried again at once.
+
+        Whoever has left them can say of themselves no more that they are there: it is done for
+        them.
+        """
+        self._departed = (self._departed | self._policy.agents) - policy.agents
         self._take_policy(policy)
         self._told.clear()
         self._is_to_survey = True
@@ -219,6 +225,8 @@ class Presences:
             ]
             presence.save_presences(due)
             found.append(list(known.values()))
+        gone = presence.presences(self._departed).values()
+        presence.save_presences([_freed(one, now_us) for one in gone if one.is_away])
         return found
 
     async def _round(self) -> float:
@@ -345,6 +353,12 @@ class Presences:
             attempt=presence.attempts + 1,
             status=outcome.error,
         )
+
+
+def _freed(row: Presence, now_us: int) -> Presence:
+    """Take back that an agent is unavailable."""
+    free = replace(row, is_away=False, touched_us=now_us)
+    return wanted(row, free, has_taken=False, wrap_up_us=0, now_us=now_us)
 
 
 def _is_same_wish(row: Presence, tried: Presence) -> bool:

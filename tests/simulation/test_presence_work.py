@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from sim_loop import START_US
 from sqlalchemy import Connection
 from test_presence_machine import AGENTS, Dice, PresenceMachine
@@ -11,7 +12,7 @@ from test_presence_machine import AGENTS, Dice, PresenceMachine
 from bridge.domain.errors import StoreBroken
 from bridge.domain.events import Agent, CallEvent, EventType
 from bridge.domain.outcomes import Failure, Reply
-from bridge.domain.presence import Held, Presence, There
+from bridge.domain.presence import Held, Presence, Roster, There
 from bridge.ports.presence import InfoReading
 from bridge.services.folding import Happening
 from bridge.services.presence_courier import Outcome, PresenceCourier
@@ -86,31 +87,36 @@ def attempt(machine: PresenceMachine, desk: Any) -> Outcome:
     return machine.loop.run_until_complete(later())
 
 
-def test_an_answered_call_costs_two_commits_beside_its_own() -> None:
+def test_an_answered_call_is_asked_about_before_anything_is_looked_up() -> None:
     machine = world()
-    begun: list[str] = []
+    names: list[str] = []
     writer = machine.presences._writer  # noqa: SLF001 - what it commits is what is counted
     submit = writer.submit
 
     async def counting(handler: Any, item: Any) -> Any:
-        if handler != machine.presences._look:  # noqa: SLF001 - the poll that is made anyway
-            begun.append(handler.__name__)
-        elif machine.presences.in_flight:
-            begun.append("_look while something is under way")
+        names.append(handler.__name__)
         return await submit(handler, item)
 
     writer.submit = counting  # type: ignore[method-assign]
     machine.desk.requests = 0
-    machine.a_call_is_answered("c1", "ann")
-    machine.time_goes_by(0.9)
-    machine.time_goes_by(2.0)
-    assert [one for one in begun if one != "_look while something is under way"] == [
-        "_intend",
-        "_record",
-    ]
+    with machine.engine.begin() as connection:
+        happening = Happening(answered(machine, "ann"), machine.clock.now_us())
+        machine.presences.note(SqlTransaction(connection), [happening], machine.clock.now_us())
+
+    async def at_once() -> None:
+        machine.presences.noted()
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    machine.loop.run_until_complete(at_once())
+    assert (machine.desk.requests, names) == (1, [])
+    machine.time_goes_by(4.0)
+    assert [one for one in names if one != "_look"] == ["_intend", "_record"]
     assert machine.desk.requests == 3
-    machine.a_caller_hangs_up("c1")
-    machine.teardown()
+    assert machine.chats.of_token("ann").status == "offline"
+    machine._kill()  # noqa: SLF001 - the call goes on
+    machine.loop.close()
+    machine.engine.dispose()
 
 
 def test_a_wish_of_a_commit_that_failed_sets_nobody_away() -> None:
@@ -192,3 +198,21 @@ def test_a_store_that_is_broken_keeps_nobody_waiting() -> None:
     machine._kill()  # noqa: SLF001 - nothing comes to rest without a store
     machine.loop.close()
     machine.engine.dispose()
+
+
+def test_who_leaves_the_settings_while_unavailable_is_put_back() -> None:
+    machine = world()
+    machine.an_agent_is_unavailable("ann")
+    machine.at_rest()
+    assert machine.chats.of_token("ann").status == "offline"
+    policy = machine.presences._policy  # noqa: SLF001 - the one that it was begun with
+    roster = Roster(desks={Agent(1, 1): "bob"}, emails={"bob@example.com": "bob"})
+
+    async def reload() -> None:
+        machine.presences.reconfigure(replace(policy, roster=roster))
+
+    machine.loop.run_until_complete(reload())
+    machine.time_goes_by(10.0)
+    assert machine.chats.of_token("ann").status == "online"
+    machine.people["ann"].is_away = False
+    machine.teardown()
