@@ -388,9 +388,10 @@ def _recorded(row: Presence, outcome: Outcome, now_us: int) -> Presence:
     row = replace(row, held=outcome.held, error=outcome.error, refused=outcome.refused)
     if not _is_same_wish(row, outcome.tried):
         return row
-    if outcome.outcome == "set":
+    is_settled = not outcome.error and outcome.outcome != "put_off"
+    if is_settled:
         row = replace(row, is_to_assert=False)
     if outcome.retry_us is None:
         return replace(row, due_us=None, attempts=0, is_to_assert=False)
-    attempts = row.attempts + outcome.is_counted_as_attempt
+    attempts = 0 if is_settled else row.attempts + outcome.is_counted_as_attempt
     return replace(row, due_us=outcome.retry_us, attempts=attempts)

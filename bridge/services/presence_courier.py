@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bridge.domain.outcomes import Failure, Reply
-from bridge.domain.presence import Held, Presence, decide
+from bridge.domain.presence import Held, Presence, There, back_in_doubt, decide
 from bridge.domain.retry import RetryPolicy
 from bridge.domain.units import SECOND_US
 from bridge.ports import Clock, Entropy, Log
@@ -30,6 +30,8 @@ _REFUSALS: Final = frozenset({401, 403, 404})
 # What One View takes for wrong is wrong the next time too, unless somebody mends it there.
 WRONG_US: Final = 600 * SECOND_US
 # Nobody gives up: an agent who is set away is put back, however long One View is not there.
+# So long a request whose answer was lost may still come to pass, behind a gateway that gave it up.
+DOUBT_US: Final = 60 * SECOND_US
 RETRY: Final = RetryPolicy(cap_s=15.0, give_up_after_s=float("inf"))
 
 # Keeps what an agent gets back, before they are set away; False: the wish has changed.
@@ -94,7 +96,7 @@ class PresenceCourier:
             return self._failed(presence, reading.reply, presence.held, None)
         step = decide(presence, reading.there, self.status)
         if not step.put:
-            return Outcome(tried=presence, outcome=step.outcome, held=step.held, reading=reading)
+            return self._settled(presence, step.outcome, step.held, reading)
         if step.held != presence.held and not await intend(presence, step.held):
             # There is another wish by now, and nothing has left for this one.
             return Outcome(tried=presence, outcome="outdated", held=presence.held, reading=reading)
@@ -113,11 +115,17 @@ class PresenceCourier:
         reply = await self._desk.put(presence.agent, status)
         self._learn("status", reply)
         if not 200 <= reply.status < 300:
-            return self._failed(presence, reply, held, reading)
+            outcome = self._failed(presence, reply, held, reading)
+            if outcome.is_undone or held is None:
+                return outcome
+            doubt_us = self._clock.now_us() + DOUBT_US
+            return replace(outcome, held=replace(held, doubt=status, doubt_us=doubt_us))
         seconds = (self._clock.now_us() - presence.asked_us) / 1e6
         self._meter.took(way_of(presence), max(0.0, seconds))
         if not presence.is_wanted_away or held is None:
-            return Outcome(tried=presence, outcome="set", reading=reading)
+            is_doubtful = held is not None and held.doubt == held.wanted
+            left = back_in_doubt(held, There(status)) if held and is_doubtful else None
+            return self._settled(presence, "set", left, reading)
         return await self._left_as(presence, held, reading)
 
     async def _left_as(self, presence: Presence, held: Held, before: InfoReading) -> Outcome:
@@ -139,7 +147,21 @@ class PresenceCourier:
                 reading=before if reading.there is None else reading,
                 retry_us=now_us + self._delay_us(presence, reading.reply),
             )
-        return Outcome(tried=presence, outcome="set", held=held, reading=reading)
+        return self._settled(presence, "set", held, reading)
+
+    def _settled(
+        self, presence: Presence, outcome: str, held: Held | None, reading: InfoReading
+    ) -> Outcome:
+        """Nothing is left to be done, but to look once more when a doubt is over."""
+        held = None if held is None else held.until(self._clock.now_us())
+        return Outcome(
+            tried=presence,
+            outcome=outcome,
+            held=held,
+            reading=reading,
+            retry_us=held.doubt_us if held and held.doubt else None,
+            is_counted_as_attempt=False,
+        )
 
     async def _leave(self) -> bool:
         """Wait for leave by the pace; False: One View is not well, and this one has to wait."""

@@ -60,9 +60,7 @@ class PresenceFolder:
         """Decide by this policy."""
         self.policy = policy
 
-    def fold(
-        self, tx: PresenceTransaction, events: Sequence[CallEvent], now_us: int
-    ) -> Folded:
+    def fold(self, tx: PresenceTransaction, events: Sequence[CallEvent], now_us: int) -> Folded:
         """Fold a commit's events, and write down what they come to."""
         unknown: Counter[str] = Counter()
         legs = tx.legs({key for key in map(leg_of, events) if key is not None})

@@ -145,9 +145,7 @@ async def _work(
     """Return what was done so far: it tells more than a time does on a machine with other work."""
     async with session.get(f"{admin}/metrics") as response:
         lines = (await response.text()).splitlines()
-    sums = dict.fromkeys(
-        ("bridge_oneview_seconds_count", "bridge_store_commit_seconds_count"), 0.0
-    )
+    sums = dict.fromkeys(("bridge_oneview_seconds_count", "bridge_store_commit_seconds_count"), 0.0)
     for line in lines:
         name, _, value = line.rpartition(" ")
         if (bare := name.partition("{")[0]) in sums:

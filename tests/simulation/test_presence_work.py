@@ -1,4 +1,4 @@
-"""What is done about agents' presence is no more than is needed, fair, and certain on disk first."""
+"""What is done about agents' presence is no more than is needed, and certain on disk first."""
 
 import asyncio
 from typing import Any
@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 from sim_loop import START_US
-from sqlalchemy import Connection
-from test_presence_machine import AGENTS, Dice, PresenceMachine
+from test_presence_machine import AGENTS, PresenceMachine
 
 from bridge.domain.errors import StoreBroken
 from bridge.domain.events import Agent, CallEvent, EventType
@@ -65,7 +64,7 @@ def courier(machine: PresenceMachine, desk: Any, per_minute: int = 6000) -> Pres
     return PresenceCourier(
         desk=desk,
         clock=machine.clock,
-        entropy=Dice(machine.chance),
+        entropy=machine.chance,
         meter=machine.quiet,
         log=machine.quiet,
         per_minute=per_minute,
@@ -130,7 +129,6 @@ def test_a_wish_of_a_commit_that_failed_sets_nobody_away() -> None:
 
     machine.desk.put = noting  # type: ignore[method-assign]
     before = row_of(machine, "ann")
-    connection: Connection
     with machine.engine.connect() as connection, connection.begin() as begun:
         happening = Happening(answered(machine, "ann"), machine.clock.now_us())
         machine.presences.note(SqlTransaction(connection), [happening], machine.clock.now_us())
@@ -161,7 +159,8 @@ def test_what_may_have_come_to_pass_is_held() -> None:
     machine = world()
     for reply in (Reply(status=502), Reply(failure=Failure.LOST)):
         outcome = attempt(machine, Refusing(reply))
-        assert outcome.held == Held(before=There("online", "1"), wanted="offline")
+        assert outcome.held is not None
+        assert (outcome.held.before, outcome.held.doubt) == (There("online", "1"), "offline")
     machine.teardown()
 
 
@@ -186,7 +185,7 @@ def test_a_store_that_is_broken_keeps_nobody_waiting() -> None:
     async def broken(_handler: Any, _item: Any) -> Any:
         raise StoreBroken("gone")
 
-    machine.presences._writer.submit = broken  # type: ignore[method-assign]  # noqa: SLF001 - the store
+    machine.presences._writer.submit = broken  # type: ignore[method-assign,assignment]  # noqa: SLF001 - the store
     outcome = Outcome(tried=Presence(agent="ann"), outcome="set")
 
     async def kept() -> None:
@@ -215,4 +214,33 @@ def test_who_leaves_the_settings_while_unavailable_is_put_back() -> None:
     machine.time_goes_by(10.0)
     assert machine.chats.of_token("ann").status == "online"
     machine.people["ann"].is_away = False
+    machine.teardown()
+
+
+@pytest.mark.parametrize("talk_s", [0.1, 4.0, 25.0])
+def test_a_request_that_comes_to_pass_late_leaves_nobody_away(talk_s: float) -> None:
+    machine = world()
+    machine.the_weather_changes("late", 0.0)
+    machine.a_call_is_answered("c1", "ann")
+    machine.time_goes_by(1.0)
+    machine.the_weather_changes("none", 0.0)
+    machine.time_goes_by(talk_s)
+    machine.a_caller_hangs_up("c1")
+    machine.at_rest()
+    assert machine.chats.of_token("ann").status == "online"
+    machine.teardown()
+
+
+def test_a_request_that_comes_to_pass_late_puts_nobody_back_who_is_on_a_call() -> None:
+    machine = world()
+    machine.a_call_is_answered("c1", "ann")
+    machine.time_goes_by(4.0)
+    machine.a_caller_hangs_up("c1")
+    machine.time_goes_by(4.0)
+    machine.the_weather_changes("late", 2.0)
+    machine.the_weather_changes("none", 0.0)
+    machine.a_call_is_answered("c2", "ann")
+    machine.at_rest()
+    assert machine.chats.of_token("ann").status == "offline"
+    machine.a_caller_hangs_up("c2")
     machine.teardown()
