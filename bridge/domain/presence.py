@@ -147,6 +147,11 @@ class Held(Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
     doubt: str = ""
     doubt_us: int = 0
 
+    @property
+    def is_only_doubt(self) -> bool:
+        """Whether there is nothing to put back, for all that is known."""
+        return bool(self.doubt) and self.ours is None and not self.is_acknowledged
+
     def until(self, now_us: int) -> "Held":
         """Return it without a doubt that is over."""
         return self if now_us < self.doubt_us else replace(self, doubt="", doubt_us=0)
@@ -193,7 +198,7 @@ class Presence(Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
             return "on_call"
         if self.is_away:
             return "unavailable"
-        return "free" if self.held is None else "wrap_up"
+        return "free" if self.held is None or self.held.is_only_doubt else "wrap_up"
 
 
 def said(presence: Presence, event: CallEvent) -> Presence:

@@ -185,6 +185,8 @@ class TestDecisions:
         left = decide(replace(FREE, held=doubtful), There("break", "3"), "offline").held
         assert left is not None
         assert (left.before, left.ours) == (There("break", "3"), None)
+        assert replace(FREE, held=left).word == "free"
+        assert replace(FREE, held=doubtful).word == "wrap_up"
 
     def test_a_way_back_that_comes_late_is_undone_during_a_call(self) -> None:
         doubtful = replace(HELD, doubt="online", doubt_us=1)
