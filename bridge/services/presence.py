@@ -48,6 +48,7 @@ class Presences:
         self._log = log
         self._wake = asyncio.Event()
         self._in_flight: dict[str, asyncio.Task[None]] = {}
+        self._tried: dict[str, int] = {}
         self._is_running = self._is_stopping = False
         # Wishes as they were noted, for whoever may begin at once without looking them up.
         self._fresh: deque[Presence] = deque()
@@ -72,11 +73,7 @@ class Presences:
         self._take_policy(policy)
 
     def reconfigure(self, policy: PresencePolicy) -> None:
-        """Take new settings; who was refused is tried again at once.
-
-        Whoever has left them can say of themselves no more that they are there: it is done for
-        them.
-        """
+        """Take new settings; who was refused is tried again, and who left them is there again."""
         self._departed = (self._departed | self._policy.agents) - policy.agents
         self._take_policy(policy)
         self._told.clear()
@@ -244,6 +241,8 @@ class Presences:
             if self._is_stopping:
                 break
             if presence.agent in self._in_flight:
+                # It may be a newer wish than the one under way.
+                self._has_more |= presence.version != self._tried[presence.agent]
                 continue
             if room <= 0:
                 self._has_more = True
@@ -273,6 +272,7 @@ class Presences:
     def _begin(self, presence: Presence) -> None:
         task = asyncio.create_task(self._serve(presence))
         self._in_flight[presence.agent] = task
+        self._tried[presence.agent] = presence.version
         task.add_done_callback(lambda done: self._done(presence.agent, done))
 
     def _done(self, agent: str, task: asyncio.Task[None]) -> None:
