@@ -139,8 +139,11 @@ class OneView:
 
     def reconfigure(self, settings: Settings) -> None:
         """Take new settings; where One View is changes with a restart only."""
-        options = oneview_options(settings, self._key)
-        self.client.options = dataclasses.replace(options, base_url=self._base_url)
+        options, before = oneview_options(settings, self._key), self.client.options
+        # Whoever leaves while set away is put back with the token that they had.
+        told = {**before.former, **before.agents}
+        former = {mark: one for mark, one in told.items() if mark not in options.agents}
+        self.client.options = dataclasses.replace(options, base_url=self._base_url, former=former)
         self.presences.reconfigure(presence_policy(settings, self._key))
 
     def upstream(self, settings: Settings) -> Upstream:

@@ -12,7 +12,7 @@ status), and put back as they were once they are free. That is a state, not a li
 Everything here is pure; `services.presence` asks and does.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final, Literal
 
@@ -34,6 +34,8 @@ _RANKS: Final = {
     EventType.CALL_TRANSFERRED: 2,
 }
 _ENDS: Final = frozenset({EventType.CALL_ENDED, EventType.CALL_ABANDONED, EventType.OUTBOUND_ENDED})
+# Of so many who are seen to, one was tried before.
+TURNS: Final = 4
 # How an outbound call ends that somebody has answered.
 _TALKED: Final = frozenset({"completed", "voicemail"})
 
@@ -134,13 +136,25 @@ class There(Struct, frozen=True, gc=False, omit_defaults=True):
 class Held(Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
     """What the bridge has set away: what it was `before`, and what was left there, `ours`.
 
-    `ours` is None until it was read: what was asked for may or may not have come to pass.
+    `ours` is None until it was read: what was asked for may or may not have come to pass. `doubt`
+    is the status that a request whose answer was lost may still set, until `doubt_us`.
     """
 
     before: There
     wanted: str
     ours: There | None = None
     is_acknowledged: bool = False
+    doubt: str = ""
+    doubt_us: int = 0
+
+    @property
+    def is_only_doubt(self) -> bool:
+        """Whether there is nothing to put back, for all that is known."""
+        return bool(self.doubt) and self.ours is None and not self.is_acknowledged
+
+    def until(self, now_us: int) -> "Held":
+        """Return it without a doubt that is over."""
+        return self if now_us < self.doubt_us else replace(self, doubt="", doubt_us=0)
 
 
 class Presence(Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
@@ -184,7 +198,7 @@ class Presence(Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
             return "on_call"
         if self.is_away:
             return "unavailable"
-        return "free" if self.held is None else "wrap_up"
+        return "free" if self.held is None or self.held.is_only_doubt else "wrap_up"
 
 
 def said(presence: Presence, event: CallEvent) -> Presence:
@@ -231,6 +245,14 @@ def _due(presence: Presence, due_us: int, now_us: int, *, is_to_assert: bool) ->
     )
 
 
+def turns(fresh: Sequence[Presence], tried: Sequence[Presence]) -> list[Presence]:
+    """Return who is seen to in which order: of four, one who was tried before, if there is one."""
+    order: list[Presence] = []
+    for number, one in enumerate(tried):
+        order += [*fresh[number * (TURNS - 1) : (number + 1) * (TURNS - 1)], one]
+    return [*order, *fresh[len(tried) * (TURNS - 1) :]]
+
+
 class Step(Struct, frozen=True, gc=False):
     """What to do about an agent, now that One View has said how they are.
 
@@ -256,33 +278,46 @@ def decide(presence: Presence, now: There, target: str) -> Step:
         return Step(outcome="nothing")
     if held.before.status == held.wanted:
         return Step(outcome="was_away")
+    # A lost request may set them away yet, when nobody expects it any more: it is looked for.
+    is_doubtful = held.doubt == held.wanted
     if held.ours is None and not held.is_acknowledged and now.is_same(held.before):
-        return Step(outcome="nothing")
-    ours = There(held.wanted) if held.ours is None else held.ours
-    if not now.is_same(ours):
-        return Step(outcome="left")
-    return Step(put=held.before.status, held=held)
+        return Step(held=held if is_doubtful else None, outcome="nothing")
+    ours = There(held.wanted) if held.ours is None or is_doubtful else held.ours
+    if now.is_same(ours):
+        return Step(put=held.before.status, held=held)
+    if is_doubtful:
+        return Step(held=back_in_doubt(held, now), outcome="left")
+    return Step(outcome="left")
+
+
+def back_in_doubt(held: Held, now: There) -> Held:
+    """Return what is still to be known of who is as they want to be, until a doubt is over."""
+    return replace(held, before=now, ours=None, is_acknowledged=False)
 
 
 def _away(presence: Presence, held: Held | None, now: There, target: str) -> Step:
     if held is None:
-        return _take(now, target)
+        return _take(held, now, target)
     if held.ours is None:
         if now.status == held.wanted:
             outcome = "nothing" if held.is_acknowledged else "set"
             return Step(held=replace(held, ours=now), outcome=outcome)
         if held.is_acknowledged and not presence.is_to_assert:
             return Step(held=replace(held, ours=There(held.wanted)), outcome="left")
-        return _take(now, target)
+        return _take(held, now, target)
     if now.is_same(held.ours):
         return Step(held=held, outcome="nothing")
-    if presence.is_to_assert:
-        return _take(now, target)
+    if now.status == held.doubt == held.wanted:
+        # It has come to pass once more.
+        return Step(held=replace(held, ours=now), outcome="nothing")
+    if presence.is_to_assert or now.status == held.doubt:
+        return _take(held, now, target)
     return Step(held=held, outcome="left")
 
 
-def _take(now: There, target: str) -> Step:
+def _take(held: Held | None, now: There, target: str) -> Step:
     """Set somebody away who is as they want to be; what they are now is what they get back."""
     if now.status == target:
         return Step(held=Held(before=now, wanted=target, ours=now), outcome="was_away")
-    return Step(put=target, held=Held(before=now, wanted=target))
+    doubt, doubt_us = ("", 0) if held is None else (held.doubt, held.doubt_us)
+    return Step(put=target, held=Held(before=now, wanted=target, doubt=doubt, doubt_us=doubt_us))

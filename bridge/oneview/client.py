@@ -43,11 +43,20 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OneViewOptions:
-    """Where One View's API is, and its agents by their marks."""
+    """Where One View's API is, and its agents by their marks.
+
+    `former` are those who have left the settings since the start: what they had is given back with
+    the token that they had.
+    """
 
     base_url: str = ""
     agents: Mapping[str, Credentials] = field(default_factory=dict)
+    former: Mapping[str, Credentials] = field(default_factory=dict)
     timeout_s: float = 30.0
+
+    def find(self, agent: str) -> Credentials | None:
+        """Return who an agent is to One View; None: it was never told to this process."""
+        return self.agents.get(agent) or self.former.get(agent)
 
 
 class TicketsReading(Struct, frozen=True, kw_only=True):
@@ -67,7 +76,7 @@ class OneViewClient:
 
     def knows(self, agent: str) -> bool:
         """Say whether an agent's token is known."""
-        return agent in self.options.agents
+        return self.options.find(agent) is not None
 
     async def info(self, agent: str) -> InfoReading:
         """Ask how an agent is (`GET /v1/info`)."""
@@ -141,8 +150,8 @@ class OneViewClient:
             ValueError: there is no id.
         """
         path = f"/v1/tickets/{_segment(ticket_id)}/pickedTime"
-        email = self.options.agents[agent].email if self.knows(agent) else ""
-        headers = {"X-Agent-ID": email}
+        known = self.options.find(agent)
+        headers = {"X-Agent-ID": known.email if known else ""}
         return (await self._request("PUT", path, agent, more=headers, trace=trace)).reply
 
     async def _request(
@@ -157,7 +166,7 @@ class OneViewClient:
         trace: str | None = None,
     ) -> Answer:
         options = self.options
-        known = options.agents.get(agent)
+        known = options.find(agent)
         if known is None or not options.base_url:
             return Answer(Reply(failure=Failure.NOT_CONNECTED, detail="no such agent"))
         headers = {"Authorization": f"Bearer {known.token}", "Accept": "application/json"}

@@ -45,11 +45,15 @@ class PresenceTransaction(Protocol):
         ...
 
     def due_presences(self, now_us: int, limit: int) -> list[Presence]:
-        """Return agents for whom something is to be done; who was not tried yet comes first."""
+        """Return agents for whom something is to be done; who has waited longest comes first.
+
+        Of those that were tried before there is one in four, if there are so many: an agent who is
+        refused for ever holds nobody up, and nobody holds them up for ever.
+        """
         ...
 
-    def next_due_us(self) -> int | None:
-        """Return when the next is due; None: none is."""
+    def next_due_us(self, now_us: int) -> int | None:
+        """Return when the next is due that is not due yet; None: none is."""
         ...
 
     def forget_agents(self, keep: Collection[str], before_us: int) -> int:

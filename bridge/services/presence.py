@@ -6,16 +6,17 @@ request leaves: whatever is lost after that, they get back what they had.
 """
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from typing import Final
 
 from msgspec.structs import replace
 
-from bridge.domain.errors import StoreUnavailable
-from bridge.domain.presence import Held, Presence, Roster
+from bridge.domain.errors import StoreBroken, StoreUnavailable
+from bridge.domain.presence import Held, Presence, Roster, wanted
 from bridge.ports import Clock, Entropy, Log, Transaction, Writer
 from bridge.ports.presence import AgentDesk, PresenceMeter
+from bridge.services.breaker import BreakerState
 from bridge.services.folding import Happening
 from bridge.services.presence_courier import Outcome, PresenceCourier, way_of
 from bridge.services.presence_folding import PresenceFolder, PresencePolicy
@@ -47,13 +48,19 @@ class Presences:
         self._log = log
         self._wake = asyncio.Event()
         self._in_flight: dict[str, asyncio.Task[None]] = {}
-        self._is_stopping = False
+        self._tried: dict[str, int] = {}
+        self._is_running = self._is_stopping = False
+        # Wishes as they were noted, for whoever may begin at once without looking them up.
+        self._fresh: deque[Presence] = deque()
+        # Whether something may be due that waits for room.
+        self._has_more = False
         # By id at One View, in lower case: who that is.
         self._ids: dict[str, str] = {}
         # Of whom it has been said that nobody knows them: by why.
         self._unknown: Counter[str] = Counter()
         self._told: set[str] = set()
         self._is_to_survey = True
+        self._departed: frozenset[str] = frozenset()
         self._forget_from_s = 0.0
         self._courier = PresenceCourier(
             desk=desk,
@@ -66,7 +73,8 @@ class Presences:
         self._take_policy(policy)
 
     def reconfigure(self, policy: PresencePolicy) -> None:
-        """Take new settings; who was refused is tried again at once."""
+        """Take new settings; who was refused is tried again, and who left them is there again."""
+        self._departed = (self._departed | self._policy.agents) - policy.agents
         self._take_policy(policy)
         self._told.clear()
         self._is_to_survey = True
@@ -91,8 +99,9 @@ class Presences:
 
     def note(self, tx: Transaction, happenings: Sequence[Happening], now_us: int) -> None:
         """Note what a commit's events mean; see `services.ingest.Watcher`."""
-        unknown = self._folder.fold(tx.presence(), [one.event for one in happenings], now_us)
-        self._unknown.update(unknown)
+        folded = self._folder.fold(tx.presence(), [one.event for one in happenings], now_us)
+        self._unknown.update(folded.unknown)
+        self._fresh.extend(folded.wishes)
 
     def noted(self) -> None:
         """Look at what is to be done: what was noted is on disk."""
@@ -103,7 +112,39 @@ class Presences:
             if why not in self._told:
                 self._told.add(why)
                 self._log.warning("an event names an agent who is none of [[agents]]", why=why)
-        self._wake.set()
+        while self._fresh:
+            wish = self._fresh.popleft()
+            if self._may_begin(wish):
+                self._begin(wish)
+            else:
+                # Whoever is under way wakes it when they are done.
+                self._has_more = True
+                if wish.agent not in self._in_flight:
+                    self._wake.set()
+
+    def _may_begin(self, wish: Presence) -> bool:
+        """Say whether an agent can be seen to at once, without looking up what is due.
+
+        A wish may have been noted by a commit that has failed, or is not done yet. So it is only
+        one for which nothing leaves but a question, until it was found on disk (`_intend`).
+        """
+        is_first = wish.is_wanted_away and wish.held is None
+        return (
+            self._is_running
+            and not self._is_stopping
+            and is_first
+            and wish.agent not in self._in_flight
+            and self._room() > 0
+            and self._courier.channel.breaker.state is BreakerState.CLOSED
+        )
+
+    def _room(self) -> int:
+        """Return how many may be begun: no more than the pace lets finish within a second or so.
+
+        What has been begun then need not wait long between asking and telling.
+        """
+        at_once = max(1, int(self._courier.channel.pace.per_second))
+        return max(0, min(self._policy.in_flight_max, at_once) - len(self._in_flight))
 
     async def show(self) -> None:
         """Show how many agents are how.
@@ -124,6 +165,7 @@ class Presences:
 
     async def run(self) -> None:
         """Work until `stop` is called."""
+        self._is_running = True
         while not self._is_stopping:
             self._wake.clear()
             try:
@@ -180,25 +222,37 @@ class Presences:
             ]
             presence.save_presences(due)
             found.append(list(known.values()))
+        gone = presence.presences(self._departed).values()
+        presence.save_presences([_freed(one, now_us) for one in gone if one.is_away])
         return found
 
     async def _round(self) -> float:
         """Begin what can be begun; return how long until there is more."""
         now_s = self._clock.monotonic()
-        room = max(0, self._policy.in_flight_max - len(self._in_flight))
+        room = self._room()
         probes = self._courier.channel.breaker.room(now_s)
         if probes is not None:
             room = 0 if self._in_flight else min(room, max(0, probes))
+        self._has_more = False
         due, next_us = await self._writer.submit(self._look, room + len(self._in_flight))
+        # Others may have begun meanwhile.
+        room = min(room, self._room())
         for presence in due:
-            if room <= 0 or self._is_stopping:
+            if self._is_stopping:
                 break
-            if presence.agent not in self._in_flight:
-                room -= 1
-                self._begin(presence)
+            if presence.agent in self._in_flight:
+                # It may be a newer wish than the one under way.
+                self._has_more |= presence.version != self._tried[presence.agent]
+                continue
+            if room <= 0:
+                self._has_more = True
+                break
+            room -= 1
+            self._begin(presence)
+        self._has_more = self._has_more or room <= 0
         if probes is not None and not self._in_flight:
             return max(0.01, self._courier.channel.breaker.wait_s(now_s))
-        if next_us is None or self._in_flight:
+        if next_us is None:
             return POLL_S
         return max(0.0, (next_us - self._clock.now_us()) / 1e6)
 
@@ -212,11 +266,13 @@ class Presences:
             self._forget_from_s = self._clock.monotonic() + _FORGET_EVERY_S
             before_us = now_us - self._policy.forget_after_us
             presence.forget_agents(self._policy.agents, before_us)
-        return [(presence.due_presences(now_us, limit), presence.next_due_us()) for limit in limits]
+        next_us = presence.next_due_us(now_us)
+        return [(presence.due_presences(now_us, limit), next_us) for limit in limits]
 
     def _begin(self, presence: Presence) -> None:
         task = asyncio.create_task(self._serve(presence))
         self._in_flight[presence.agent] = task
+        self._tried[presence.agent] = presence.version
         task.add_done_callback(lambda done: self._done(presence.agent, done))
 
     def _done(self, agent: str, task: asyncio.Task[None]) -> None:
@@ -225,7 +281,8 @@ class Presences:
             # It is still due, and is looked at again a little later: not at once, for ever.
             self._log.error("an agent's presence failed", agent=agent, exc_info=error)
             return
-        self._wake.set()
+        if self._has_more:
+            self._wake.set()
 
     async def _serve(self, presence: Presence) -> None:
         """Do what is due about one agent, and write down what came of it."""
@@ -233,12 +290,16 @@ class Presences:
         after = await self._kept(outcome)
         if after.remote_id:
             self._ids[after.remote_id.lower()] = after.agent
+        self._has_more = self._has_more or after.due_us is not None
         self._tell(outcome)
 
     async def _kept(self, outcome: Outcome) -> Presence:
         while True:
             try:
                 return await self._writer.submit(self._record, outcome)
+            except StoreBroken:
+                # This process writes nothing any more; the next one looks how the agent is.
+                raise
             except StoreUnavailable as error:
                 self._log.error("what came of presence can't be recorded yet", error=str(error))
                 await self._clock.sleep(STORE_RETRY_S)
@@ -254,10 +315,11 @@ class Presences:
         is_current: list[bool] = []
         for tried, held in asked:
             row = rows.get(tried.agent)
-            is_same = row is not None and row.version == tried.version
-            is_current.append(is_same)
-            if row is not None and is_same:
-                kept.append(replace(row, held=held))
+            if row is None or not _is_same_wish(row, tried):
+                is_current.append(False)
+                continue
+            is_current.append(True)
+            kept.append(replace(row, held=held))
         presence.save_presences(kept)
         return is_current
 
@@ -266,7 +328,8 @@ class Presences:
         rows = presence.presences({one.tried.agent for one in outcomes})
         now_us = self._clock.now_us()
         recorded = [
-            _recorded(rows.get(one.tried.agent, one.tried), one, now_us) for one in outcomes
+            _recorded(rows.get(one.tried.agent, Presence(agent=one.tried.agent)), one, now_us)
+            for one in outcomes
         ]
         presence.save_presences(recorded)
         return recorded
@@ -292,6 +355,17 @@ class Presences:
         )
 
 
+def _freed(row: Presence, now_us: int) -> Presence:
+    """Take back that an agent is unavailable."""
+    free = replace(row, is_away=False, touched_us=now_us)
+    return wanted(row, free, has_taken=False, wrap_up_us=0, now_us=now_us)
+
+
+def _is_same_wish(row: Presence, tried: Presence) -> bool:
+    """Say whether what is on disk is what was begun with; a commit that failed left nothing."""
+    return row.version == tried.version and row.is_wanted_away == tried.is_wanted_away
+
+
 def _is_to_be_asked(known: Presence) -> bool:
     """Say whether an agent's id is to be learnt, or their last attempt to be made again.
 
@@ -312,11 +386,12 @@ def _recorded(row: Presence, outcome: Outcome, now_us: int) -> Presence:
             remote_id=reading.remote_id or row.remote_id,
         )
     row = replace(row, held=outcome.held, error=outcome.error, refused=outcome.refused)
-    if row.version != outcome.tried.version:
+    if not _is_same_wish(row, outcome.tried):
         return row
-    if outcome.outcome == "set":
+    is_settled = not outcome.error and outcome.outcome != "put_off"
+    if is_settled:
         row = replace(row, is_to_assert=False)
     if outcome.retry_us is None:
         return replace(row, due_us=None, attempts=0, is_to_assert=False)
-    attempts = row.attempts + outcome.is_counted_as_attempt
+    attempts = 0 if is_settled else row.attempts + outcome.is_counted_as_attempt
     return replace(row, due_us=outcome.retry_us, attempts=attempts)

@@ -46,6 +46,13 @@ class PresencePolicy(Struct, frozen=True, kw_only=True):
         return frozenset(self.roster.emails.values())
 
 
+class Folded(Struct, frozen=True):
+    """What came of a commit's events: how many named nobody known, by why, and new wishes."""
+
+    unknown: Mapping[str, int]
+    wishes: Sequence[Presence]
+
+
 class PresenceFolder:
     """Folds events into who is on which call, and what is wanted of whom."""
 
@@ -53,10 +60,8 @@ class PresenceFolder:
         """Decide by this policy."""
         self.policy = policy
 
-    def fold(
-        self, tx: PresenceTransaction, events: Sequence[CallEvent], now_us: int
-    ) -> Mapping[str, int]:
-        """Fold a commit's events. Returns how many named an agent who is not known, by why."""
+    def fold(self, tx: PresenceTransaction, events: Sequence[CallEvent], now_us: int) -> Folded:
+        """Fold a commit's events, and write down what they come to."""
         unknown: Counter[str] = Counter()
         legs = tx.legs({key for key in map(leg_of, events) if key is not None})
         changed: dict[LegKey, Leg] = {}
@@ -79,8 +84,7 @@ class PresenceFolder:
                 affected |= {before.holder, after.holder}
                 taken.add(after.holder)
         self._save(tx, changed)
-        self._want(tx, affected - {""}, taken, heard, now_us)
-        return unknown
+        return Folded(unknown, self._want(tx, affected - {""}, taken, heard, now_us))
 
     def release(self, tx: PresenceTransaction, now_us: int, limit: int) -> int:
         """Let go who is on a call that went silent; return how many calls those were."""
@@ -117,24 +121,24 @@ class PresenceFolder:
         taken: set[str],
         heard: Sequence[tuple[str, CallEvent]],
         now_us: int,
-    ) -> None:
+    ) -> list[Presence]:
         agents = {*affected, *(agent for agent, _ in heard)}
         if not agents:
-            return
+            return []
         known, busy = tx.presences(agents), tx.busy(agents)
         after = {agent: known.get(agent) or Presence(agent=agent) for agent in agents}
         before = dict(after)
         for agent, event in heard:
             after[agent] = said(after[agent], event)
-        tx.save_presences(
-            [
-                wanted(
-                    before[agent],
-                    replace(one, is_busy=agent in busy, touched_us=now_us),
-                    has_taken=agent in taken,
-                    wrap_up_us=self.policy.wrap_up_us,
-                    now_us=now_us,
-                )
-                for agent, one in after.items()
-            ]
-        )
+        saved = [
+            wanted(
+                before[agent],
+                replace(one, is_busy=agent in busy, touched_us=now_us),
+                has_taken=agent in taken,
+                wrap_up_us=self.policy.wrap_up_us,
+                now_us=now_us,
+            )
+            for agent, one in after.items()
+        ]
+        tx.save_presences(saved)
+        return [one for one in saved if one.version != before[one.agent].version]

@@ -6,7 +6,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 from sqlalchemy import Connection, bindparam, delete, func, select
 
-from bridge.domain.presence import Leg, LegKey, Presence
+from bridge.domain.presence import Leg, LegKey, Presence, turns
 from bridge.ports.presence import LegRow
 from bridge.storage import tables
 from bridge.storage.codecs import decode, encode
@@ -60,12 +60,14 @@ _DUE: Final = Query(
         _agents.due_us.is_not(None),
         _agents.due_us <= bindparam("now"),
     )
-    .order_by(_agents.due_us.desc())
+    .order_by(_agents.due_us)
     .limit(bindparam("most"))
 )
 _NEXT: Final = Query(
     select(func.min(_agents.due_us)).where(
-        _agents.tier == bindparam("tier"), _agents.due_us.is_not(None)
+        _agents.tier == bindparam("tier"),
+        _agents.due_us.is_not(None),
+        _agents.due_us > bindparam("now"),
     )
 )
 _TIERS: Final = (0, 1)
@@ -133,16 +135,16 @@ class SqlPresence:
         )
 
     def due_presences(self, now_us: int, limit: int) -> list[Presence]:
-        """Return agents for whom something is to be done; who was not tried yet comes first."""
-        found: list[Presence] = []
-        for tier in _TIERS:
-            most = limit - len(found)
-            found += map(_presence, _DUE.run(self._driver, tier=tier, now=now_us, most=most))
-        return found
+        """Return agents for whom something is to be done; who has waited longest comes first."""
+        fresh, tried = (
+            [_presence(row) for row in _DUE.run(self._driver, tier=tier, now=now_us, most=limit)]
+            for tier in _TIERS
+        )
+        return turns(fresh, tried)[:limit]
 
-    def next_due_us(self) -> int | None:
-        """Return when the next is due; None: none is."""
-        times = [_NEXT.run(self._driver, tier=tier)[0][0] for tier in _TIERS]
+    def next_due_us(self, now_us: int) -> int | None:
+        """Return when the next is due that is not due yet; None: none is."""
+        times = [_NEXT.run(self._driver, tier=tier, now=now_us)[0][0] for tier in _TIERS]
         return min((one for one in times if one is not None), default=None)
 
     def forget_agents(self, keep: Collection[str], before_us: int) -> int:

@@ -123,23 +123,52 @@ async def _measure(folder: Path, count: int, per_second: float) -> dict[str, Any
                     (*BRIDGE, "run", "--config", str(config)), env=env, stdout=log, stderr=log
                 )
                 try:
-                    url = await _ready(folder / "log")
+                    url, admin = await _ready(folder / "log")
                     await asyncio.sleep(5)
+                    before = await _work(session, admin, daemon.pid, sandbox.pid)
                     sent = await _load(session, url, count, per_second)
                     await asyncio.sleep(3)
+                    after = await _work(session, admin, daemon.pid, sandbox.pid)
                     async with session.get(f"{desk}/agents") as response:
                         agents = await response.json()
                 finally:
                     daemon.terminate()
                     daemon.wait(30)
-    return _figures(sent, agents, per_second)
+    per_call = {name: round((after[name] - one) / count, 4) for name, one in before.items()}
+    load = [round(one, 1) for one in os.getloadavg()]
+    return {**_figures(sent, agents, per_second), "per_call": per_call, "load": load}
 
 
-async def _ready(log: Path) -> str:
+async def _work(
+    session: aiohttp.ClientSession, admin: str, daemon: int, sandbox: int
+) -> dict[str, float]:
+    """Return what was done so far: it tells more than a time does on a machine with other work."""
+    async with session.get(f"{admin}/metrics") as response:
+        lines = (await response.text()).splitlines()
+    sums = dict.fromkeys(("bridge_oneview_seconds_count", "bridge_store_commit_seconds_count"), 0.0)
+    for line in lines:
+        name, _, value = line.rpartition(" ")
+        if (bare := name.partition("{")[0]) in sums:
+            sums[bare] += float(value)
+    return {
+        "oneview_requests": sums["bridge_oneview_seconds_count"],
+        "commits": sums["bridge_store_commit_seconds_count"],
+        "daemon_cpu_s": _cpu_s(daemon),
+        "sandbox_cpu_s": _cpu_s(sandbox),
+    }
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def _ready(log: Path) -> tuple[str, str]:
     while True:
         for line in (await asyncio.to_thread(log.read_text, encoding="utf-8")).splitlines():
             if '"ready"' in line:
-                return str(json.loads(line)["events"][0])
+                told = json.loads(line)
+                return str(told["events"][0]), str(told["admin"][0])
         await asyncio.sleep(0.1)
 
 

@@ -13,6 +13,7 @@ from bridge.domain.presence import (
     decide,
     leg_of,
     said,
+    turns,
     wanted,
     with_event,
 )
@@ -176,7 +177,32 @@ class TestDecisions:
         step = decide(replace(FREE, held=held), now, "offline")
         assert (step.put, step.outcome) == (put, outcome)
 
+    def test_in_doubt_a_status_as_asked_for_is_the_bridges_whenever_it_was_set(self) -> None:
+        doubtful = replace(HELD, doubt="offline", doubt_us=1)
+        assert decide(replace(FREE, held=doubtful), There("offline", "3"), "offline").put
+        kept = decide(replace(BUSY, held=doubtful), There("offline", "3"), "offline").held
+        assert kept == replace(doubtful, ours=There("offline", "3"))
+        left = decide(replace(FREE, held=doubtful), There("break", "3"), "offline").held
+        assert left is not None
+        assert (left.before, left.ours) == (There("break", "3"), None)
+        assert replace(FREE, held=left).word == "free"
+        assert replace(FREE, held=doubtful).word == "wrap_up"
+
+    def test_a_way_back_that_comes_late_is_undone_during_a_call(self) -> None:
+        doubtful = replace(HELD, doubt="online", doubt_us=1)
+        assert decide(replace(BUSY, held=doubtful), There("online", "3"), "offline").put
+        assert not decide(replace(BUSY, held=doubtful), There("break", "3"), "offline").put
+
     def test_another_status_than_offline_can_be_set_and_any_is_given_back(self) -> None:
         assert decide(BUSY, ONLINE, "busy").put == "busy"
         held = Held(before=There("break"), wanted="busy", ours=There("busy"))
         assert decide(replace(FREE, held=held), There("busy", "9"), "busy").put == "break"
+
+
+class TestTurns:
+    def test_of_four_one_was_tried_before_and_nobody_waits_for_ever(self) -> None:
+        fresh = [Presence(agent=f"f{number}") for number in range(8)]
+        tried = [Presence(agent=f"t{number}", attempts=1) for number in range(2)]
+        order = [one.agent for one in turns(fresh, tried)]
+        assert order == ["f0", "f1", "f2", "t0", "f3", "f4", "f5", "t1", "f6", "f7"]
+        assert turns([], tried) == tried

@@ -41,9 +41,10 @@ expression = "extraData.resolved"
 class Desk:
     """A daemon, and a sandbox whose agents are the daemon's."""
 
-    def __init__(self, daemon: Daemon, sandbox: Client) -> None:
+    def __init__(self, daemon: Daemon, sandbox: Client, config: Path) -> None:
         self.daemon = daemon
         self.sandbox = sandbox
+        self.config = config
 
     def page(self, name: str, said: object = None, *, method: str = "") -> Any:
         body = None if said is None else json.dumps(said).encode()
@@ -99,7 +100,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         settings["BRIDGE_CENTION__REQUESTS_PER_MINUTE"] = "100000"
         settings["BRIDGE_ONEVIEW__BASE_URL"] = f"{sandbox.url}/cs-chat-ticket"
         settings["BRIDGE_ONEVIEW__RATE_PER_MINUTE"] = "100000"
-        made = Desk(Daemon(settings, ["--config", config]), Client(sandbox.url))
+        made = Desk(Daemon(settings, ["--config", config]), Client(sandbox.url), config)
         for number, email in enumerate(DESKS):
             made.page("oneview/agents", {"email": email, "token": f"token-{number}"})
         try:
@@ -224,6 +225,21 @@ def test_one_agents_refused_token_stops_nobody_else(desk: Desk) -> None:
     desk.say("call.ended", first, ANN)
     desk.becomes(BOB, "online")
     desk.set(ANN, refused=False)
+
+
+def test_who_is_taken_out_of_the_settings_during_a_call_is_put_back_after_it(desk: Desk) -> None:
+    text = desk.config.read_text(encoding="utf-8")
+    call = new_reference()
+    desk.say("call.answered", call, BOB)
+    desk.becomes(BOB, "offline")
+    desk.config.write_text(RULES + _agent((0, (ANN, DESKS[ANN]))), encoding="utf-8")
+    try:
+        desk.daemon.reload()
+        desk.say("call.ended", call)
+        desk.becomes(BOB, "online")
+    finally:
+        desk.config.write_text(text, encoding="utf-8")
+        desk.daemon.reload()
 
 
 def test_the_log_tells_nobodys_name(desk: Desk) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from sim_rows import Rows
 
-from bridge.domain.presence import Leg, LegKey, Presence
+from bridge.domain.presence import Leg, LegKey, Presence, turns
 from bridge.ports.presence import LegRow
 
 
@@ -45,11 +45,13 @@ class SimPresence:
             for one in self.rows.presences.values()
             if one.due_us is not None and one.due_us <= now_us
         ]
-        return sorted(due, key=lambda one: (one.attempts > 0, -(one.due_us or 0)))[:limit]
+        due.sort(key=lambda one: one.due_us or 0)
+        fresh, tried = ([one for one in due if (one.attempts > 0) is was] for was in (False, True))
+        return turns(fresh, tried)[:limit]
 
-    def next_due_us(self) -> int | None:
+    def next_due_us(self, now_us: int) -> int | None:
         due = [one.due_us for one in self.rows.presences.values() if one.due_us is not None]
-        return min(due, default=None)
+        return min((one for one in due if one > now_us), default=None)
 
     def forget_agents(self, keep: Collection[str], before_us: int) -> int:
         old = [

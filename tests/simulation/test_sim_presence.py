@@ -61,17 +61,17 @@ def test_both_stores_come_to_the_same(commits: list[tuple[list[CallEvent], int]]
             seen = []
             for tx in sides:
                 released = folder.release(tx, now_us, 100)
-                unknown = folder.fold(tx, some, now_us)
+                folded = folder.fold(tx, some, now_us)
                 due = sorted(one.agent for one in tx.due_presences(now_us, 10))
                 seen.append(
                     (
                         released,
-                        unknown,
+                        folded,
                         tx.presences(AGENTS),
                         tx.busy(AGENTS),
                         tx.legs(KEYS),
                         due,
-                        tx.next_due_us(),
+                        tx.next_due_us(now_us),
                         len(tx.stale_legs(now_us, 10)),
                     )
                 )
@@ -101,7 +101,8 @@ def test_agents_whom_nobody_knows_are_counted_by_why() -> None:
         _event(2, EventType.AGENT_UNAVAILABLE, 0, 7, 0),
         _event(3, EventType.CALL_ENDED, 0, None, 0),
     ]
-    assert PresenceFolder(POLICY).fold(tx, told, 1_000 * S) == {"unknown_desk": 2}
+    folded = PresenceFolder(POLICY).fold(tx, told, 1_000 * S)
+    assert folded.unknown == {"unknown_desk": 2}
 
 
 def test_in_whatever_order_events_come_the_same_is_wanted() -> None:

@@ -67,7 +67,7 @@ def test_no_statement_of_presence_looks_through_a_whole_table(connection: Connec
         presence.busy(["ann"])
         presence.presences(["ann"])
         presence.due_presences(NOW_US, 5)
-        presence.next_due_us()
+        presence.next_due_us(NOW_US)
         calls_of(connection, ["ann"])
         tx.purge(Retention().horizons(NOW_US), 5)
         tx.stocked_of([])
@@ -112,7 +112,7 @@ def test_what_is_due_moves_along_with_the_clock(connection: Connection) -> None:
     assert len(presence.stale_legs(NOW_US + 1_010, 5)) == 1
 
 
-def test_who_was_not_tried_yet_comes_first_and_of_those_the_newest(connection: Connection) -> None:
+def test_who_has_waited_longest_comes_first(connection: Connection) -> None:
     presence = SqlTransaction(connection).presence()
     presence.save_presences(
         [
@@ -123,8 +123,9 @@ def test_who_was_not_tried_yet_comes_first_and_of_those_the_newest(connection: C
         ]
     )
     names = [one.agent for one in presence.due_presences(NOW_US, 10)]
-    assert names == ["new", "old", "tried"]
-    assert presence.next_due_us() == NOW_US - 2
+    assert names == ["old", "new", "tried"]
+    assert presence.next_due_us(NOW_US) == NOW_US + 1
+    assert presence.next_due_us(NOW_US - 2) == NOW_US - 1
 
 
 def test_a_row_that_cannot_be_read_is_an_agent_of_whom_nothing_is_known(
