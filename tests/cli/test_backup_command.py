@@ -87,7 +87,12 @@ class TestBackup:
     ) -> None:
         monkeypatch.setattr("bridge.storage.backups._pack", lambda *_: signal.raise_signal(number))
         before = {one.name for one in tmp_path.iterdir()}
-        assert site.run("backup", tmp_path / "b.tar").exit_code == 1
+        # Whoever runs the tests by nohup has them ignore SIGHUP, and so does the command then.
+        handler = signal.signal(number, signal.SIG_DFL)
+        try:
+            assert site.run("backup", tmp_path / "b.tar").exit_code == 1
+        finally:
+            signal.signal(number, handler)
         assert {one.name for one in tmp_path.iterdir()} == before
 
     def test_without_a_store_it_is_the_settings_that_are_wrong(
